@@ -1,0 +1,49 @@
+"""Exact optimal models: what a perfect network would say, for data with a known law.
+
+A Gaussian is a mixture of one component. A diffused mixture is a mixture, and so is what
+is known of x_0 after seeing x_t: these few functions compose into exact denoisers,
+scores, classifiers and inpaintings. Finite data sets have functions of their own, which
+never form a covariance.
+"""
+
+from diffjax.core.oracle.finite_data import (
+    attract,
+    finite_dae,
+    finite_denoiser,
+    smoothed_log_prob,
+    source_weights,
+)
+from diffjax.core.oracle.gaussian_mixture import (
+    Mixture,
+    denoiser,
+    diffused,
+    gaussian,
+    gaussian_flow,
+    log_class_prob,
+    log_prob,
+    mixture,
+    moments,
+    of_class,
+    posterior,
+    posterior_variance,
+)
+
+__all__ = [
+    "Mixture",
+    "attract",
+    "denoiser",
+    "diffused",
+    "finite_dae",
+    "finite_denoiser",
+    "gaussian",
+    "gaussian_flow",
+    "log_class_prob",
+    "log_prob",
+    "mixture",
+    "moments",
+    "of_class",
+    "posterior",
+    "posterior_variance",
+    "smoothed_log_prob",
+    "source_weights",
+]

@@ -1,0 +1,47 @@
+"""The whole protocol: an objective is two functions, a sampler is one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+Array = jax.Array
+Params = Any
+"""A pytree of arrays."""
+Batch = Mapping[str, Array]
+"""Arrays with a leading batch axis: "x" is the data, "label" the class if there is one."""
+Metrics = Mapping[str, Array]
+"""Scalars, named as the lectures name them."""
+
+
+class Net(Protocol):
+    """Anything with `init` and `apply`; inputs and output carry a leading batch axis.
+
+    A Flax module is one, a pair of plain functions in a NamedTuple is another.
+    """
+
+    @property
+    def init(self) -> Callable[..., Params]:
+        """(rng, x [B, ...], t [B], ...) -> params."""
+
+    @property
+    def apply(self) -> Callable[..., Array]:
+        """(params, x [B, ...], t [B], ...) -> output [B, ...]."""
+
+
+class Objective(NamedTuple):
+    """What a trainer needs to know of a model.
+
+    init: (rng, batch) -> params.
+    loss: (params, rng, batch) -> (scalar, metrics).
+    """
+
+    init: Callable[[Array, Batch], Params]
+    loss: Callable[[Params, Array, Batch], tuple[Array, Metrics]]
+
+
+class Sampler(Protocol):
+    """What a generator needs to know of a model."""
+
+    def __call__(self, params: Params, rng: Array, num: int) -> Array:
+        """Draw `num` samples, [num, ...]."""
