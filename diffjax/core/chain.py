@@ -39,7 +39,9 @@ def example_keys(rng: Array, num: int) -> Array:
         devices can be given the keys of their part of a global batch.  num: examples.
     Returns: keys [num] (no unit).
     """
-    is_one_key = rng.ndim == (0 if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) else 1)
+    is_one_key = rng.ndim == (
+        0 if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) else 1
+    )
     if is_one_key:
         return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, jnp.arange(num))
     if rng.shape[0] != num:
@@ -47,7 +49,9 @@ def example_keys(rng: Array, num: int) -> Array:
     return rng
 
 
-def reverse(step: Step, rng: Array, x: Array, ts: Array, *, draw: Draw = normal) -> Array:
+def reverse(
+    step: Step, rng: Array, x: Array, ts: Array, *, draw: Draw = normal
+) -> Array:
     r"""Walk one example down a grid.
 
         x_{ts[i+1]} ~ step(x_{ts[i]}, ts[i], ts[i+1]),    i = 0 .. N-1

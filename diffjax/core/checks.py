@@ -65,7 +65,11 @@ def grid(T: int, ts: Any) -> Array:
     if not is_concrete(ts):
         return ts
     values = np.asarray(ts)
-    if values.ndim != 1 or len(values) < 2 or not np.issubdtype(values.dtype, np.integer):
+    if (
+        values.ndim != 1
+        or len(values) < 2
+        or not np.issubdtype(values.dtype, np.integer)
+    ):
         raise ValueError(
             "expected ts as a one-dimensional list of at least two integers, got "
             f"shape {values.shape}, dtype {values.dtype}; for example [T, ..., 1, 0]"
@@ -80,4 +84,6 @@ def grid(T: int, ts: Any) -> Array:
 
 def _short(values: np.ndarray) -> str:
     show: Callable[[np.ndarray], str] = lambda v: ", ".join(map(str, v))  # noqa: E731
-    return show(values) if len(values) <= 8 else f"{show(values[:4])}, ..., {values[-1]}"
+    return (
+        show(values) if len(values) <= 8 else f"{show(values[:4])}, ..., {values[-1]}"
+    )

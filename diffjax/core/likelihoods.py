@@ -158,7 +158,9 @@ def _bins(x: Array, mean: Array, levels: int) -> tuple[Array, float]:
     return _centre(x, levels, mean), 1 / (levels - 1)
 
 
-def _open_edges(x: Array, levels: int, first: Array, inner: Array, last: Array) -> Array:
+def _open_edges(
+    x: Array, levels: int, first: Array, inner: Array, last: Array
+) -> Array:
     return jnp.where(x == 0, first, jnp.where(x == levels - 1, last, inner))
 
 
@@ -186,9 +188,7 @@ def _tanh_cdf(u: Array) -> Array:
     return 0.5 * (1 + jnp.tanh(jnp.sqrt(2 / jnp.pi) * (u + 0.044715 * u**3)))
 
 
-def _log_logistic_bins(
-    x: Array, mean: Array, log_scale: Array, levels: int
-) -> Array:
+def _log_logistic_bins(x: Array, mean: Array, log_scale: Array, levels: int) -> Array:
     centre, half = _bins(x, mean, levels)
     inverse_scale = jnp.exp(-log_scale)
     log_above = jax.nn.log_sigmoid((centre + half - mean) * inverse_scale)

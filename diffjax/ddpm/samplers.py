@@ -82,9 +82,7 @@ def trajectory(
     def one(rng: Array) -> tuple[Array, Any]:
         x_T, rng = start(schedule, rng, shape[1:])
         bound_step = bind(step, denoise, schedule)
-        return chain.trajectory(
-            bound_step, rng, x_T, ts, every=every, observe=observe
-        )
+        return chain.trajectory(bound_step, rng, x_T, ts, every=every, observe=observe)
 
     return jax.vmap(one)(chain.example_keys(rng, shape[0]))
 

@@ -1,0 +1,39 @@
+# Every target works on a bare clone with Python 3.11+ and make, and is quick the second time.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/installed
+
+.PHONY: test test-fast lint bench clean
+
+test: $(INSTALLED)
+	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
+	$(BIN)/python -m pytest -n 2
+
+test-fast: $(INSTALLED)
+	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The peers (torch, diffusers) live in an environment of their own.
+bench: .venv-bench/installed
+	.venv-bench/bin/python experiments/benchmarks/ddpm_sampling.py
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@
+
+.venv-bench/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench/bin/python -m pip install --quiet --editable ".[bench]"
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-newer .venv-bench build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,19 @@
+"""Strictness for every test: two devices, no silent broadcasting across ranks."""
+
+import os
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+)
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def x64():
+    """Run a test in float64; schedules must be built inside it."""
+    with jax.enable_x64(True):
+        yield
