@@ -9,7 +9,7 @@ Array = jax.Array
 Params = Any
 """A pytree of arrays."""
 Batch = Mapping[str, Array]
-"""Arrays with a leading batch axis: "x" is the data, "label" the class if there is one."""
+"""Arrays with a leading batch axis: "x" is the data, "label" the class, if any."""
 Metrics = Mapping[str, Array]
 """Scalars, named as the lectures name them."""
 

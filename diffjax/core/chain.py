@@ -1,7 +1,7 @@
 """The one `lax.scan` that every sampler shares, and the only keys of the core.
 
-A chain is one example; a batch is `jax.vmap` over its keys. The grid `ts` is data: chains
-of any length and spacing lower to the same small program.
+A chain is one example; a batch is `jax.vmap` over its keys. The grid `ts` is data:
+chains of any length and spacing lower to the same small program.
 """
 
 from collections.abc import Callable

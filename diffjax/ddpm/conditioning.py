@@ -29,7 +29,8 @@ def conditional_objective(
 ) -> Objective:
     r"""Train one network for every class and for none, for classifier-free guidance.
 
-        L = E w_t || target - net(x_t, t, y') ||^2 / D,    y' = null with probability drop
+        L = E w_t || target - net(x_t, t, y') ||^2 / D,
+        y' = null_label with probability drop, else y
 
     Ho & Salimans 2022 (arXiv:2207.12598), algorithm 1.
 

@@ -1,6 +1,6 @@
 """Variational diffusion in continuous time: fixed or learned gamma, t in [0, 1].
 
-    alpha^2 = sigmoid(-gamma(t)),    sigma^2 = sigmoid(gamma(t)),    SNR = exp(-gamma(t))
+    alpha^2 = sigmoid(-gamma(t)),  sigma^2 = sigmoid(gamma(t)),  SNR = exp(-gamma(t))
 
 Kingma et al. 2021 (VDM, arXiv:2107.00630). Here t is real and z_0 already noisy;
 `denoise(z_t, t)` estimates x as everywhere else. A gamma is any increasing function.
@@ -67,7 +67,7 @@ def init_gamma(
 def monotone_gamma(params: GammaParams) -> Gamma:
     r"""A learned schedule, increasing whatever its weights.
 
-        gamma(t) = |a| t + b + 1/W sum_i |c_i| 2 ( sigmoid(|d_i| (2 t - 1) + e_i) - 1/2 )
+        gamma(t) = |a| t + b + 1/W sum_i |c_i| (2 sigmoid(|d_i| (2 t - 1) + e_i) - 1)
 
     Kingma et al. 2021, appendix H.
 
@@ -77,7 +77,7 @@ def monotone_gamma(params: GammaParams) -> Gamma:
 
     def gamma(t: Array) -> Array:
         inside = jnp.abs(params.inner) * (2 * t - 1) + params.inner_offset
-        bend = jnp.abs(params.outer) * 2 * (jax.nn.sigmoid(inside) - 0.5)
+        bend = jnp.abs(params.outer) * (2 * jax.nn.sigmoid(inside) - 1)
         return jnp.abs(params.slope) * t + params.offset + jnp.mean(bend)
 
     return gamma
@@ -166,7 +166,8 @@ def bound(
     Kingma et al. 2021, eqs. 8 and 15.
 
     Args: denoise: (z_t, t) -> x.  gamma: Gamma, may close over its parameters.  rng:
-        key, or keys [B].  x: [B, ...] on the levels of `log_decoder`.  levels: how many.
+        key, or keys [B].  x: [B, ...] on the levels of `log_decoder`.  levels: their
+        number.
     Returns: Bound of [B], [B, 1], [B]; nats.
     """
     checks.floating("x", x)

@@ -1,4 +1,4 @@
-"""Steering a sampler: every guide turns denoisers into a denoiser, so any step takes it.
+"""Steering a sampler: a guide turns denoisers into a denoiser, so any step takes it.
 
 Estimates of x_0 and of eps are affine in each other, so mixing the one mixes the other.
 """

@@ -1,4 +1,4 @@
-"""Exact likelihoods: the variational bound term by term, and the probability-flow ODE."""
+"""Exact likelihoods: the variational bound, and the probability-flow ODE."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from diffjax.ddpm.variance import Variance, first_clipped, small
 from diffjax.types import Array
 
 Decoder = Callable[[Schedule, Array, Array, Array, Array], Array]
-"""(schedule, x_0 [...], x_t [...], x_0_hat [...], t []) -> log p(x_0 | x_t), [] nats."""
+"""(schedule, x_0 [...], x_t [...], x_0_hat [...], t []) -> log p(x_0 | x_t) [] nats."""
 
 
 def discretized_decoder(

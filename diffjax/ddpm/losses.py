@@ -1,4 +1,4 @@
-"""Training losses of a denoiser: scalars, the mean over a batch; weights act here only."""
+"""Training losses of a denoiser: the mean over a batch; weights act here only."""
 
 from collections.abc import Callable
 
@@ -189,7 +189,7 @@ def bound_terms(
 ) -> Array:
     r"""The bound's term at each example's own t, positive when it costs.
 
-        L_{t-1} = KL( q(x_{t-1} | x_t, x_0) || p ) for t >= 2,    L_0 = -log p(x_0 | x_1)
+        L_{t-1} = KL( q(x_{t-1} | x_t, x_0) || p ), t >= 2;    L_0 = -log p(x_0 | x_1)
 
     Ho et al. 2020, eq. 5.
 

@@ -115,7 +115,7 @@ def split_net(
 
         [eps, u] = net(x_t, t)
 
-    Nichol & Dhariwal 2021, section 3.1. Under jit the two share one call of the network.
+    Nichol & Dhariwal 2021, section 3.1. Under jit the two share one network call.
 
     Args: net: (x [B, ..., C], t [B]) -> [B, ..., 2 C].  schedule: tables [T + 1].
     Returns: denoise (data units), variance.

@@ -1,4 +1,4 @@
-"""The forward process q and its posterior, one example, scalar t, noise as an argument."""
+"""The forward process q and its posterior: one example, scalar t, noise given."""
 
 import chex
 import jax.numpy as jnp
@@ -44,12 +44,12 @@ def transition(
 ) -> tuple[Array, Array]:
     r"""Moments of q(x_t | x_s), one forward step or several at once.
 
-        mean = sqrt(alpha_bar_t / alpha_bar_s) x_s,    var = 1 - alpha_bar_t / alpha_bar_s
+        mean = sqrt(ab_t / ab_s) x_s,    var = 1 - ab_t / ab_s
 
     With s = t-1 these are sqrt(1 - beta_t) x_{t-1} and beta_t. Lecture 02 (DDPM),
     "Forward Process"; Ho et al. 2020, eq. 2.
 
-    Args: schedule: tables [T + 1].  x_s: [...].  t: [], 1..T.  s: [] < t, else t-1.
+    Args: schedule: tables [T + 1].  x_s: [...].  t: [], 1..T.  s: [], else t-1.
     Returns: mean [...], var [] (data units, and squared).
     """
     checks.step(schedule.T, t, s)
@@ -67,7 +67,7 @@ def forward(
 
     Lecture 02 (DDPM), "Forward Process"; Ho et al. 2020, eq. 2.
 
-    Args: schedule: tables [T + 1].  x_s, eps: [...].  t: [], 1..T.  s: [] < t, else t-1.
+    Args: schedule: tables [T + 1].  x_s, eps: [...].  t: [], 1..T.  s: [], else t-1.
     Returns: [...] x_t (data units).
     """
     chex.assert_equal_shape([x_s, eps])
@@ -87,7 +87,7 @@ def posterior(
     with s = t-1 they are 1 - beta_t and beta_t. Blog "Diffusion Probabilistic Models",
     mu_q and Sigma_q; Ho et al. 2020, eqs. 6-7.
 
-    Args: schedule: tables [T + 1].  x_0, x_t: [...].  t: [], 1..T.  s: [] < t, else t-1.
+    Args: schedule: tables [T + 1].  x_0, x_t: [...].  t: [], 1..T.  s: [], else t-1.
     Returns: mean [...], var [] (0 at s = 0, where the mean is x_0).
     """
     chex.assert_equal_shape([x_0, x_t])

@@ -24,7 +24,7 @@ Step = Callable[[Denoise, Schedule, Array, Array, Array, Array, Any], tuple[Arra
 
 
 def sample(
-    denoise: Denoise,
+    denoise: Any,
     schedule: Schedule,
     rng: Array,
     shape: tuple[int, ...],
@@ -39,9 +39,9 @@ def sample(
     Lecture 02 (DDPM), "DDPM Sampling" (errata E4); Ho et al. 2020, algorithm 2. Wrap
     it in `jax.jit` to call it more than once; the grid may be an argument.
 
-    Args: denoise: one example.  schedule: tables [T + 1].  rng: key, or keys [B].
-        shape: (B, ...).  step: by default `ancestral`.  ts: integers descending from T
-        to 0, by default all.
+    Args: denoise: one example, as the step wants it.  schedule: tables [T + 1].  rng:
+        key, or keys [B].  shape: (B, ...).  step: by default `ancestral`.  ts: integers
+        descending from T to 0, by default all.
     Returns: [B, ...] samples (data units, not clipped).
     """
     step = ancestral if step is None else step

@@ -4,7 +4,7 @@ They share one idea. Every step ends in DDIM's move
 
     x_s = sqrt(ab_s) D + sqrt(1 - ab_s) (x_t - sqrt(ab_t) D) / sqrt(1 - ab_t),
 
-which is exact when x_0_hat is constant along the step; they differ in the D they put in.
+which is exact when x_0_hat is constant along the step; they differ in their D.
 """
 
 from typing import Any, NamedTuple
@@ -34,6 +34,18 @@ def move(schedule: Schedule, x_t: Array, x_0_hat: Array, t: Array, s: Array) -> 
     return signal + jnp.sqrt(schedule.one_minus_alpha_bar[s]) * eps_hat
 
 
+class Past(NamedTuple):
+    """What a multistep method remembers, the most recent first.
+
+    num: integer [], how many estimates so far.  values: the last four, each [...].
+    angles: psi at each of them.
+    """
+
+    num: Array
+    values: tuple[Array, ...]
+    angles: tuple[Array, ...]
+
+
 def heun(
     denoise: Denoise,
     schedule: Schedule,
@@ -43,29 +55,32 @@ def heun(
     eps: Array,
     memory: Any,
 ) -> tuple[Array, Any]:
-    r"""A second-order step, two calls of the network; the last step, to s = 0, is DDIM.
+    r"""A second-order step with two calls of the network.
 
         y' = y + (sigma_s - sigma_t) eps_hat(y, t)
         y_s = y + (sigma_s - sigma_t) (eps_hat(y, t) + eps_hat(y', s)) / 2,
         y = x / sqrt(ab),    sigma = sqrt(1 - ab) / sqrt(ab)
 
-    Karras et al. 2022 (EDM, arXiv:2206.00364), algorithm 1.
+    Karras et al. 2022 (EDM, arXiv:2206.00364), algorithm 1. There the last step, to
+    s = 0, is Euler's, since no network can be called there; here it is the one of
+    `dpm_solver_pp(2)`, which keeps the order.
 
     Args: denoise: one example.  schedule: tables [T + 1].  x_t, eps: [...].  t, s: [].
-        memory: returned as it is.
+        memory: `Past`, or None at the start.
     Returns: x_s [...], memory (data units).
     """
     x_0_hat = denoise(x_t, t)
-    x_s = move(schedule, x_t, x_0_hat, t, s)
+    past = _remember(memory, x_0_hat, schedule, t)
+    last = move(schedule, x_t, _mean_estimate(past, 2, schedule, s), t, s)
+    ab, noise = schedule.alpha_bar, schedule.one_minus_alpha_bar
+    x_s, inner = move(schedule, x_t, x_0_hat, t, s), jnp.maximum(s, 1)
     eps_t = predict.eps_from_x_0(schedule, x_t, x_0_hat, t)
-    inner = jnp.maximum(s, 1)  # at s = 0 there is no noise to predict: see `corrects`
     eps_s = predict.eps_from_x_0(schedule, x_s, denoise(x_s, inner), inner)
-    ab = schedule.alpha_bar
-    corrects = (s > 0) & (ab[t] > 0)  # sigma_t is infinite where no signal is left
-    ratio = jnp.sqrt(ab[s] / jnp.where(corrects, ab[t], 1))
-    noise_s, noise_t = schedule.one_minus_alpha_bar[s], schedule.one_minus_alpha_bar[t]
-    width = jnp.sqrt(noise_s) - ratio * jnp.sqrt(noise_t)
-    return x_s + jnp.where(corrects, width / 2, 0) * (eps_s - eps_t), memory
+    signal = ab[t] > 0  # else sigma_t is infinite, and Euler's step exact
+    ratio = jnp.sqrt(ab[s] / jnp.where(signal, ab[t], 1))
+    width = jnp.sqrt(noise[s]) - ratio * jnp.sqrt(noise[t])
+    corrected = x_s + jnp.where(signal, width / 2, 0) * (eps_s - eps_t)
+    return jnp.where(s > 0, corrected, last), past
 
 
 def heun_with_churn(churn: float, *, low: float = 0.0, high: float = jnp.inf) -> Step:
@@ -95,29 +110,22 @@ def heun_with_churn(churn: float, *, low: float = 0.0, high: float = jnp.inf) ->
     return step
 
 
-class Past(NamedTuple):
-    """What a multistep method remembers, the most recent first.
-
-    count: integer [], how many estimates so far.  values: the last four, each [...].
-    places: the l at which each was made, each [].
-    """
-
-    count: Array
-    values: tuple[Array, ...]
-    places: tuple[Array, ...]
-
-
 def dpm_solver_pp(order: int) -> Step:
     r"""A multistep solver of order 1, 2 or 3, one call of the network a step.
 
-        x_s = DDIM's move with D = E_w[ P(l) ],    w(l) proportional to e^l on
-        [l_t, l_s],    l = 1/2 log(ab / (1 - ab)),
+        x_s = DDIM's move with D = E[ P(u) ],
 
-    where P is the polynomial through the last `order` values of x_0_hat. Lu et al.
-    2022 (DPM-Solver++, arXiv:2211.01095), eq. 9 and algorithm 2. The average of P is
-    taken exactly (the published code halves the cubic's last term, and is then of
-    order 2). The jump to s = 0 is infinite in l: there P is in sigma^2, of which
-    x_0_hat is a smooth function, and D is its value at 0.
+    where P is the polynomial through the last `order` values of x_0_hat, and the mean
+    is over the step, uniform in sqrt(ab / (1 - ab)): exact wherever x_0_hat is P.
+
+    Lu et al. 2022 (DPM-Solver++, arXiv:2211.01095), eq. 9 and algorithm 2. They take
+    P in log SNR, which is infinite at s = 0, so that the last step falls back to first
+    order, and errors stall. Here it is in
+
+        u = sqrt( ab / (ab + (1 - ab) / v) ),    v = 0.3,
+
+    which runs from 0 to 1, ends included, and in which x_0_hat is a straight line for
+    Gaussian data of variance v: about that of images on [-1, 1].
 
     Args: order: 1 (which is DDIM), 2 ("2M") or 3 ("3M").
     Returns: a step; its first steps are of lower order (data units).
@@ -126,13 +134,8 @@ def dpm_solver_pp(order: int) -> Step:
         raise ValueError(f"expected order 1, 2 or 3, got {order}")
 
     def step(denoise, schedule, x_t, t, s, eps, memory):
-        x_0_hat = denoise(x_t, t)
-        past = _remember(memory, x_0_hat, half_log_snr(schedule, t))
-        width = half_log_snr(schedule, jnp.maximum(s, 1)) - past.places[0]
-        average = _newton(past, order, past.places, *_exponential_moments(width))
-        sigma2 = tuple(jnp.exp(-2 * place) for place in past.places)
-        at_zero = _newton(past, order, sigma2, -sigma2[0], jnp.square(sigma2[0]))
-        estimate = jnp.where(s > 0, average, at_zero)
+        past = _remember(memory, denoise(x_t, t), schedule, t)
+        estimate = _mean_estimate(past, order, schedule, s)
         return move(schedule, x_t, estimate, t, s), past
 
     return step
@@ -160,7 +163,7 @@ def plms(
     Returns: x_s [...], memory (data units).
     """
     eps_t = predict.eps_from_x_0(schedule, x_t, denoise(x_t, t), t)
-    past = _remember(memory, eps_t, half_log_snr(schedule, t))
+    past = _remember(memory, eps_t, schedule, t)
     e_0, e_1, e_2, e_3 = past.values
 
     def improved_euler() -> Array:
@@ -171,7 +174,7 @@ def plms(
         return jnp.where(s > 0, (e_0 + eps_s) / 2, e_0)
 
     combined = jax.lax.switch(
-        jnp.minimum(past.count, 4) - 1,
+        jnp.minimum(past.num, 4) - 1,
         [
             improved_euler,
             lambda: (3 * e_0 - e_1) / 2,
@@ -183,47 +186,40 @@ def plms(
     return move(schedule, x_t, x_0_hat, t, s), past
 
 
-def half_log_snr(schedule: Schedule, t: Array) -> Array:
-    r"""The variable in which the probability-flow ODE is nearly linear.
-
-        l = 1/2 log( ab_t / (1 - ab_t) )
-
-    Lu et al. 2022 (arXiv:2206.00927), section 3.1.
-
-    Args: schedule: tables [T + 1].  t: integer [], 1..T.
-    Returns: [] l (nats); finite, about -44 in float32, where no signal is left.
-    """
-    ab = schedule.alpha_bar[t]
-    ab = jnp.maximum(ab, jnp.finfo(ab.dtype).tiny)
-    return 0.5 * (jnp.log(ab) - jnp.log(schedule.one_minus_alpha_bar[t]))
+def _angle(schedule: Schedule, t: Array) -> Array:
+    """psi with u = cos psi, in [0, pi / 2]."""
+    v = 0.3
+    noise, signal = schedule.one_minus_alpha_bar[t], schedule.alpha_bar[t]
+    return jnp.arctan2(jnp.sqrt(noise / v), jnp.sqrt(signal))
 
 
-def _remember(memory: Past | None, value: Array, place: Array) -> Past:
+def _remember(memory: Past | None, value: Array, schedule: Schedule, t: Array) -> Past:
+    psi = _angle(schedule, t)
     if memory is None:
-        nothing = jnp.zeros_like(value)
-        memory = Past(jnp.zeros((), jnp.int32), (nothing,) * 4, (place,) * 4)
-    return Past(
-        memory.count + 1,
-        (value, *memory.values[:-1]),
-        (place, *memory.places[:-1]),
-    )
+        blank = jnp.zeros_like(value)
+        memory = Past(jnp.zeros((), jnp.int32), (blank,) * 4, (psi,) * 4)
+    values, angles = (value, *memory.values[:3]), (psi, *memory.angles[:3])
+    return Past(memory.num + 1, values, angles)
 
 
-def _exponential_moments(width: Array) -> tuple[Array, Array]:
-    """E[u] and E[u^2] for a density proportional to e^u on [0, width]."""
-    mass = -jnp.expm1(-width)
-    return width / mass - 1, (jnp.square(width) - 2 * width) / mass + 2
-
-
-def _newton(
-    past: Past, order: int, places: tuple[Array, ...], first: Array, second: Array
-) -> Array:
-    """E[P(place_0 + u)] for the interpolating P, given E[u] and E[u^2]."""
-    known = jnp.minimum(past.count, order)
-    (v_0, v_1, v_2, _), (p_0, p_1, p_2, _) = past.values, places
-    gap_1 = jnp.where(known > 1, p_0 - p_1, 1)
-    gap_2 = jnp.where(known > 2, p_1 - p_2, 1)
+def _mean_estimate(past: Past, order: int, schedule: Schedule, s: Array) -> Array:
+    """E[P(u)] over the step to s; P is in Newton's form."""
+    known = jnp.minimum(past.num, order)
+    (v_0, v_1, v_2, _), (psi_0, psi_1, psi_2, _) = past.values, past.angles
+    gap_1 = jnp.where(known > 1, _cos_difference(psi_0, psi_1), 1)
+    gap_2 = jnp.where(known > 2, _cos_difference(psi_1, psi_2), 1)
     slope = (v_0 - v_1) / gap_1
     bend = (slope - (v_1 - v_2) / gap_2) / (gap_1 + gap_2)
+    # Along the step cot(psi) is uniform, so the moments of u = cos(psi) are these:
+    psi_s = _angle(schedule, s)
+    delta = psi_0 - psi_s
+    first = jnp.tan(delta / 2) * jnp.sin(psi_0)  # E[u - u_0]
+    power = 1 - delta * jnp.sin(psi_s) * jnp.sin(psi_0) / jnp.sin(delta)  # E[u^2]
+    u_0 = jnp.cos(psi_0)
+    second = power - jnp.square(u_0) - 2 * u_0 * first  # E[(u - u_0)^2]
     linear = jnp.where(known > 1, first * slope, 0)
     return v_0 + linear + jnp.where(known > 2, (second + gap_1 * first) * bend, 0)
+
+
+def _cos_difference(a: Array, b: Array) -> Array:
+    return 2 * jnp.sin((a + b) / 2) * jnp.sin((b - a) / 2)

@@ -1,4 +1,4 @@
-"""Weights of the loss over t, all for the squared error of eps, all (schedule, t) -> [].
+"""Weights of the loss over t, for the squared error of eps: (schedule, t) -> [].
 
 `on` carries one over to a network that predicts something else. None of them touches
 the reported bound.

@@ -1,7 +1,7 @@
 """Exact optimal models: what a perfect network would say, for data with a known law.
 
-A Gaussian is a mixture of one component. A diffused mixture is a mixture, and so is what
-is known of x_0 after seeing x_t: these few functions compose into exact denoisers,
+A Gaussian is a mixture of one component. A diffused mixture is a mixture, and so is
+what is known of x_0 after seeing x_t: these few functions compose into exact denoisers,
 scores, classifiers and inpaintings. Finite data sets have functions of their own, which
 never form a covariance.
 """

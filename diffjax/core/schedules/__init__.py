@@ -1,8 +1,9 @@
 """Noise schedules as tables indexed like the paper: [T + 1], and step 0 is the data.
 
-In Ho's letters, q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I) and alpha_bar_t
-is the product of 1 - beta. The course writes N(sqrt(1 - beta^2) x, beta^2 I) instead, so
-beta_Ho = beta_course^2 and alpha_bar_Ho = alpha_bar_course^2.
+In Ho's letters, q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t I), and
+alpha_bar_t is the product of 1 - beta. The course writes
+N(sqrt(1 - beta^2) x, beta^2 I) instead, so beta_Ho = beta_course^2 and
+alpha_bar_Ho = alpha_bar_course^2.
 
 Tables are computed in NumPy float64; only finished tables become float32 (or stay
 float64 under x64).

@@ -19,7 +19,7 @@ def linear(T: int, *, beta_min: float = 1e-4, beta_max: float = 0.02) -> Schedul
 
 
 def rescaled_linear(T: int) -> Schedule:
-    r"""The linear schedule with its ends scaled so that alpha_bar_T depends little on T.
+    r"""The linear schedule with ends scaled so that alpha_bar_T hardly depends on T.
 
         beta_t = 1000 / T linspace(1e-4, 0.02, T)_t
 

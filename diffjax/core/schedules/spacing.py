@@ -1,4 +1,4 @@
-"""Schedules made from schedules: fewer steps with the same marginals, no signal at T."""
+"""Schedules made from schedules: fewer steps, same marginals; or no signal at T."""
 
 from collections.abc import Sequence
 

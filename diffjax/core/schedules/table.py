@@ -51,7 +51,7 @@ def from_betas(betas: Sequence[float] | np.ndarray) -> Schedule:
         raise ValueError(
             "expected betas that do not decrease, got "
             f"beta_{t} = {beta[t - 1]:.6g} after {beta[t - 2]:.6g}; if this is meant, "
-            "use from_alpha_bar(np.cumprod(1 - betas)), which asks it of alpha_bar alone"
+            "use from_alpha_bar(np.cumprod(1 - betas)), where only alpha_bar must fall"
         )
     return _from_valid_betas(beta)
 

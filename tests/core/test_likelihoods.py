@@ -1,0 +1,284 @@
+"""Decoder likelihoods against quadrature, SciPy and an independent PixelCNN++ mixture."""
+
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from diffjax.core import likelihoods
+
+CASES = {  # mean, log scale
+    "mid": (0.1, -2.0),
+    "bright": (0.99, -3.0),
+    "dark": (-1.2, -3.0),
+    "narrow": (0.3, -7.0),
+    "wide": (-0.4, 2.0),
+}
+LAWS = {
+    "gaussian": (likelihoods.discretized_gaussian, stats.norm),
+    "logistic": (likelihoods.discretized_logistic, stats.logistic),
+    "tanh": (likelihoods.discretized_gaussian_tanh, None),
+}
+EXACT = ["gaussian", "logistic"]
+every_case = pytest.mark.parametrize("case", CASES)
+every_size = pytest.mark.parametrize("levels", [256, 17, 2])
+
+
+def log_probs(name, mean, log_scale, levels=256):
+    """log p of each level, [levels]."""
+    one = lambda x: LAWS[name][0](x, mean, log_scale, levels=levels)  # noqa: E731
+    return jax.vmap(one)(jnp.arange(levels))
+
+
+def integrals(name, mean, log_scale, levels=256):
+    """The same by Gauss-Legendre quadrature of the density over each bin, open ends."""
+    law = LAWS[name][1](mean, np.exp(log_scale))
+    nodes, weights = np.polynomial.legendre.leggauss(300)
+    centre, half = np.linspace(-1, 1, levels), 1 / (levels - 1)
+    points = centre[:, None] + half * nodes
+    bins = special.logsumexp(law.logpdf(points), b=half * weights, axis=1)
+    bins[0], bins[-1] = law.logcdf(centre[0] + half), law.logsf(centre[-1] - half)
+    return bins
+
+
+@every_case
+@every_size
+@pytest.mark.parametrize("name", LAWS)
+def test_levels_sum_to_one_in_float64(x64, name, case, levels):
+    total = np.exp(log_probs(name, *map(jnp.array, CASES[case]), levels)).sum()
+    assert total == pytest.approx(1, abs=1e-6)
+
+
+@every_case
+@pytest.mark.parametrize("name", LAWS)
+def test_levels_sum_to_one_in_float32(name, case):
+    total = np.exp(log_probs(name, *map(jnp.array, CASES[case]))).sum()
+    assert total == pytest.approx(1, abs=1e-4)
+
+
+@every_case
+@pytest.mark.parametrize("levels", [256, 17])
+@pytest.mark.parametrize("name", EXACT)
+def test_a_level_is_the_integral_over_its_bin(x64, name, case, levels):
+    if (name, case, levels) == ("gaussian", "narrow", 17):
+        pytest.skip("a bin of 137 deviations is too wide for the quadrature")
+    mean, log_scale = CASES[case]
+    log_p = log_probs(name, jnp.array(mean), jnp.array(log_scale), levels)
+    np.testing.assert_allclose(log_p, integrals(name, mean, log_scale, levels), 1e-10)
+
+
+@pytest.mark.parametrize("log_scale", [-11.0, -7.0, -2.0, 1.5, 3.0, 5.0, 9.0])
+@pytest.mark.parametrize("name", EXACT)
+def test_float32_at_any_scale(name, log_scale):
+    """From bins of many deviations to bins without a digit in their difference."""
+    mean = 0.1
+    log_p = log_probs(name, jnp.array(mean), jnp.array(log_scale))
+    if log_scale > -8:
+        expected = integrals(name, mean, log_scale)
+        np.testing.assert_allclose(log_p, expected, 1e-4, 1e-4)
+    else:  # all the mass is on the nearest level, far inside its bin
+        assert log_p[140] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_level_254_is_not_an_edge(x64, name):
+    mean, log_scale = CASES["bright"]
+    log_p = log_probs(name, jnp.array(mean), jnp.array(log_scale))
+    law = LAWS[name][1](mean, np.exp(log_scale))
+    low, high = 1 - 3 / 255, 1 - 1 / 255
+    inner = np.log(law.cdf(high) - law.cdf(low))
+    assert log_p[254] == pytest.approx(inner, abs=1e-12)
+    assert log_p[255] == pytest.approx(law.logsf(high), abs=1e-12)
+    assert log_p[1] == pytest.approx(
+        np.log(law.cdf(low - 2 + 4 / 255) - law.cdf(-1 + 1 / 255))
+    )
+
+
+@pytest.mark.parametrize("enable_x64", [False, True])
+@pytest.mark.parametrize("name", LAWS)
+def test_extreme_scales_stay_finite(name, enable_x64):
+    """All 256 levels, log scales in +-20, means inside and far outside: d/d both too."""
+    with jax.enable_x64(enable_x64):
+        grid = jnp.meshgrid(
+            jnp.arange(256),
+            jnp.array([-5.0, -1.0, 0.3, 0.99, 1.0, 5.0]),
+            jnp.linspace(-20.0, 20.0, 41),
+        )
+        f = jax.value_and_grad(LAWS[name][0], argnums=(1, 2))
+        value, gradient = jax.jit(jax.vmap(f))(*(axis.ravel() for axis in grid))
+        chex.assert_tree_all_finite((value, gradient))
+        assert np.all(value <= 1e-6)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_gradients_are_finite_differences(x64, name):
+    f, (x, mean, log_scale) = LAWS[name][0], map(jnp.array, (120, 0.1, -2.0))
+    gradient = jax.grad(f, argnums=(1, 2))(x, mean, log_scale)
+    h = 1e-5
+    by_mean = f(x, mean + h, log_scale) - f(x, mean - h, log_scale)
+    by_scale = f(x, mean, log_scale + h) - f(x, mean, log_scale - h)
+    np.testing.assert_allclose(gradient, (by_mean / (2 * h), by_scale / (2 * h)), 1e-6)
+
+
+def test_the_tanh_variant_has_the_golden_values(x64):
+    """Computed by the published code; its fourth x is level 191.5, so the mean moves."""
+    x = jnp.array([0, 1, 128, 192, 255])
+    mean = jnp.array([-0.9, -0.9, 0.1, 0.5 + (2 * 192 / 255 - 1) - 0.5019608, 0.95])
+    golden = [-3.6194620, -4.4717278, -4.6194587, -2.7688715, -1.7288592]
+    f = jax.vmap(likelihoods.discretized_gaussian_tanh, in_axes=(0, 0, None))
+    np.testing.assert_allclose(f(x, mean, jnp.array(-3.0)), golden, atol=6e-8)
+    clamped = likelihoods.discretized_gaussian_tanh(x[0], mean[4], jnp.array(-5.0))
+    assert clamped == pytest.approx(np.log(1e-12))
+
+
+def test_dimensions_add_and_one_scale_may_be_shared(x64):
+    rng = np.random.default_rng(0)
+    x, mean = jnp.array(rng.integers(256, size=(4, 3))), rng.normal(size=(4, 3)) * 0.5
+    for f, _ in LAWS.values():
+        each = jax.vmap(jax.vmap(f, (0, 0, None)), (0, 0, None))
+        log_scale = jnp.array(-1.5)
+        total = f(x, jnp.array(mean), log_scale)
+        np.testing.assert_allclose(total, each(x, mean, log_scale).sum(), 1e-12)
+        full = f(x, jnp.array(mean), jnp.full((4, 3), log_scale))
+        np.testing.assert_allclose(total, full, 1e-12)
+
+
+def numpy_mixture(x, params, levels=256):
+    """PixelCNN++ in plain loops: one image [H, W, 3], params [H, W, 10 M]."""
+    num, half, total = params.shape[-1] // 10, 1 / (levels - 1), 0.0
+    for i, j in np.ndindex(x.shape[:2]):
+        weights = special.softmax(params[i, j, :num])
+        # [colour, kind, m]: for each colour M means, M log scales, M coefficients
+        mean, log_s, raw = params[i, j, num:].reshape(3, 3, num).transpose(1, 0, 2)
+        c, (r, g, b) = np.tanh(raw), 2 * x[i, j] / (levels - 1) - 1
+        p = np.zeros(num)
+        for m in range(num):
+            centres = (
+                mean[0, m],
+                mean[1, m] + c[0, m] * r,
+                mean[2, m] + c[1, m] * r + c[2, m] * g,
+            )
+            p[m] = weights[m]
+            for value, level, centre, scale in zip(
+                (r, g, b),
+                x[i, j],
+                centres,
+                np.exp(np.maximum(log_s[:, m], -7)),
+                strict=True,
+            ):
+                law = stats.logistic(centre, scale)
+                high = 1 if level == levels - 1 else law.cdf(value + half)
+                p[m] *= high - (0 if level == 0 else law.cdf(value - half))
+        total += np.log(p.sum())
+    return total
+
+
+def mixture_case(shape=(3, 2), num=4, levels=256, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(levels, size=(*shape, 3))
+    x[0, 0] = 0, levels - 1, levels - 2
+    return x, rng.normal(size=(*shape, 10 * num)) * 0.7
+
+
+def test_the_rgb_mixture_is_that_of_pixelcnn(x64):
+    x, params = mixture_case()
+    log_p = likelihoods.discretized_logistic_mixture(jnp.array(x), jnp.array(params))
+    np.testing.assert_allclose(log_p, numpy_mixture(x, params), 1e-10)
+
+
+def test_the_rgb_mixture_sums_to_one(x64):
+    _, params = mixture_case(num=3)
+    colours = jnp.array(list(itertools.product(range(9), repeat=3)))
+    log_p = jax.vmap(
+        lambda x: likelihoods.discretized_logistic_mixture(
+            x, jnp.array(params[0, 0]), levels=9
+        )
+    )(colours)
+    assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-12)
+
+
+def test_a_mixture_of_one_without_coupling_is_three_logistics(x64):
+    x, mean, log_scale = jnp.array([3, 200, 255]), jnp.array([-0.9, 0.5, 0.8]), -2.0
+    per_colour = [jnp.array([m, log_scale, 0.0]) for m in mean]
+    params = jnp.concatenate([jnp.zeros(1), *per_colour])
+    log_p = likelihoods.discretized_logistic_mixture(x, params)
+    separate = likelihoods.discretized_logistic(x, mean, jnp.array(log_scale))
+    np.testing.assert_allclose(log_p, separate, 1e-12)
+
+
+def test_the_rgb_mixture_stays_finite_far_out():
+    x, params = mixture_case()
+    for factor in (30.0, -30.0, 1e4):
+        value, gradient = jax.value_and_grad(
+            likelihoods.discretized_logistic_mixture, argnums=1
+        )(jnp.array(x), jnp.array(factor * params).clip(-1e4, 20.0))
+        chex.assert_tree_all_finite((value, gradient))
+
+
+def test_bernoulli(x64):
+    x, logits = np.array([[0, 1], [1, 0]]), np.array([[0.3, -2.0], [4.0, 1.0]])
+    expected = stats.bernoulli.logpmf(x, special.expit(logits)).sum()
+    np.testing.assert_allclose(likelihoods.bernoulli(x, logits), expected, 1e-12)
+    as_floats = likelihoods.bernoulli(x.astype(float), logits)
+    np.testing.assert_allclose(as_floats, expected, 1e-12)
+
+
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+@pytest.mark.parametrize("x", [0, 1])
+def test_extreme_logits_stay_finite(logit, x):
+    f = jax.value_and_grad(likelihoods.bernoulli, argnums=1)
+    value, gradient = f(jnp.array([x]), jnp.array([logit]))
+    assert value == (0 if (logit > 0) == (x == 1) else -1e4)
+    assert gradient == x - (logit > 0)
+    logits = jnp.array([[logit, -logit, 0.0]])
+    value, gradient = jax.value_and_grad(likelihoods.categorical, argnums=1)(
+        jnp.array([x]), logits
+    )
+    assert value == logits[0, x] - 1e4
+    chex.assert_tree_all_finite(gradient)
+
+
+def test_categorical(x64):
+    logits = np.random.default_rng(3).normal(size=(2, 5))
+    expected = special.log_softmax(logits, axis=1)[[0, 1], [4, 2]].sum()
+    log_p = likelihoods.categorical(jnp.array([4, 2]), jnp.array(logits))
+    np.testing.assert_allclose(log_p, expected, 1e-12)
+
+
+def test_mistakes_are_refused():
+    level, real = jnp.zeros(3, int), jnp.zeros(3)
+    mixture = likelihoods.discretized_logistic_mixture
+    for f, _ in LAWS.values():
+        with pytest.raises(ValueError, match=r"integer levels 0 \.\. 255, got .*float"):
+            f(real, real, real)
+        with pytest.raises(ValueError, match="at least 2 levels, got 1"):
+            f(level, real, real, levels=1)
+        with pytest.raises(AssertionError):
+            f(level, jnp.zeros(1), real)
+    for x, params in ((jnp.zeros(2, int), jnp.zeros(10)), (level, jnp.zeros(12))):
+        with pytest.raises(
+            ValueError, match=r"x \[\.\.\., 3\] and params \[\.\.\., 10 M\]"
+        ):
+            mixture(x, params)
+
+
+class Variants(chex.TestCase):
+    """float32, alone, under jit and on several devices."""
+
+    @chex.variants(with_jit=True, without_jit=True, with_pmap=True)
+    def test_all(self):
+        x, mean, log_scale = jnp.array([7, 255]), jnp.array([0.1, 0.9]), -jnp.ones(2)
+        for name in EXACT:
+            expected = sum(
+                integrals(name, m, -1.0)[i] for i, m in ((7, 0.1), (255, 0.9))
+            )
+            value = self.variant(LAWS[name][0])(x, mean, log_scale)
+            assert value == pytest.approx(expected, rel=1e-5)
+        x, params = mixture_case()
+        mixture = self.variant(likelihoods.discretized_logistic_mixture)
+        value = mixture(jnp.array(x), jnp.array(params, jnp.float32))
+        assert value == pytest.approx(numpy_mixture(x, params), rel=1e-5)
