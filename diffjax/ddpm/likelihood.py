@@ -215,10 +215,11 @@ def flow_log_prob(
 ) -> Array:
     r"""Log density of one example under the probability-flow ODE, by Heun's rule.
 
-        dy/dl = y - x_0_hat,    d log p(y)/dl = tr(d x_0_hat / dy) - D,
-        y = x / sqrt(ab),    l = log sigma,    sigma^2 = (1 - ab) / ab
+        dx/dphi = v(x) = (cos(phi) x - x_0_hat) / sin(phi),
+        d log p(x)/dphi = -tr(dv/dx),    cos(phi) = sqrt(ab),    sin(phi) = sqrt(1 - ab)
 
-    Song et al. 2021, eq. 39, in the variables of Karras et al. 2022. It starts at the
+    Song et al. 2021 (arXiv:2011.13456), eq. 39, in the angle of Salimans & Ho 2022,
+    where v is the velocity and nothing is infinite at either end. It starts at the
     first step of the grid: what it returns is the density of x_0 + sigma_1 eps.
 
     Args: denoise: one example.  schedule: tables [T + 1].  x_0: [...].  trace: like
@@ -228,23 +229,22 @@ def flow_log_prob(
     checks.floating("x_0", x_0)
     ts = full_grid(schedule) if ts is None else checks.grid(schedule.T, ts)
     ascending = jnp.flip(ts)[1:]
-    ab, noise = schedule.alpha_bar, schedule.one_minus_alpha_bar
-    log_sigma = 0.5 * (jnp.log(noise) - jnp.log(ab))
+    cos, sin = jnp.sqrt(schedule.alpha_bar), jnp.sqrt(schedule.one_minus_alpha_bar)
+    phi = jnp.arctan2(sin, cos)
 
-    def slope(y: Array, t: Array) -> tuple[Array, Array]:
-        x_0_hat, tr = trace(lambda y: denoise(jnp.sqrt(ab[t]) * y, t), y)
-        return y - x_0_hat, x_0_hat.size - tr
+    def slope(x: Array, t: Array) -> tuple[Array, Array]:
+        x_0_hat, tr = trace(lambda x: denoise(x, t), x)
+        return (cos[t] * x - x_0_hat) / sin[t], (cos[t] * x.size - tr) / sin[t]
 
     def move(carry: Any, s_t: tuple[Array, Array]) -> tuple[Any, None]:
-        (y, gained), (s, t) = carry, s_t
-        width = log_sigma[t] - log_sigma[s]
-        dy_s, spread_s = slope(y, s)
-        dy_t, spread_t = slope(y + width * dy_s, t)
-        y = y + width * (dy_s + dy_t) / 2
-        return (y, gained + width * (spread_s + spread_t) / 2), None
+        (x, gained), (s, t) = carry, s_t
+        width = phi[t] - phi[s]
+        dx_s, spread_s = slope(x, s)
+        dx_t, spread_t = slope(x + width * dx_s, t)
+        x = x + width * (dx_s + dx_t) / 2
+        return (x, gained + width * (spread_s + spread_t) / 2), None
 
-    start = (x_0, jnp.zeros((), x_0.dtype))
-    (y, gained), _ = jax.lax.scan(move, start, (ascending[:-1], ascending[1:]))
-    last = ab[ascending[-1]]
-    log_prior = gaussian.log_prob(jnp.sqrt(last) * y, jnp.zeros_like(y), jnp.zeros(()))
-    return log_prior + 0.5 * x_0.size * jnp.log(last) + gained
+    first = cos[ascending[0]]
+    start = (first * x_0, x_0.size * jnp.log(first))
+    (x_T, gained), _ = jax.lax.scan(move, start, (ascending[:-1], ascending[1:]))
+    return gaussian.log_prob(x_T, jnp.zeros_like(x_T), jnp.zeros(())) + gained
