@@ -20,7 +20,13 @@ from diffjax.ddpm import (
 )
 from diffjax.ddpm.likelihood import bound, flow_log_prob
 from diffjax.ddpm.losses import hybrid_loss, simple_loss, v_loss, vlb_loss, x_0_loss
-from diffjax.ddpm.objective import objective, sampler
+from diffjax.ddpm.objective import (
+    hybrid_objective,
+    net_bound,
+    objective,
+    sampler,
+    split_net,
+)
 from diffjax.ddpm.process import diffuse, forward, marginal, posterior, transition
 from diffjax.ddpm.samplers import (
     ancestral,
@@ -50,12 +56,14 @@ __all__ = [
     "heun",
     "heun_with_churn",
     "hybrid_loss",
+    "hybrid_objective",
     "invert",
     "large",
     "learned",
     "learned_range",
     "likelihood",
     "marginal",
+    "net_bound",
     "objective",
     "plms",
     "posterior",
@@ -66,6 +74,7 @@ __all__ = [
     "simple_loss",
     "small",
     "solvers",
+    "split_net",
     "times",
     "trajectory",
     "transition",

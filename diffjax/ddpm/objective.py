@@ -162,7 +162,7 @@ def sampler(
     return draw
 
 
-def bound(
+def net_bound(
     net: Net, schedule: Schedule, *, parameterization: Parameterization = predict.EPS
 ) -> Callable[[Params, Array, Batch], Bound]:
     r"""The exact bound of a trained network.

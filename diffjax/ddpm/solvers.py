@@ -103,8 +103,8 @@ def heun_with_churn(churn: float, *, low: float = 0.0, high: float = jnp.inf) ->
         churned = (low <= sigma[t]) & (sigma[t] <= high)
         raised = jnp.searchsorted(sigma, (1 + churn) * sigma[t])
         t_hat = jnp.where(churned, jnp.clip(raised, t, schedule.T), t)
-        mean, var = process.transition(schedule, x_t, t_hat, s=t)
-        x_hat = jnp.where(t_hat > t, mean + jnp.sqrt(var) * eps, x_t)
+        signal, noise = process.between(schedule, t, t_hat)
+        x_hat = jnp.sqrt(signal) * x_t + jnp.sqrt(noise) * eps
         return heun(denoise, schedule, x_hat, t_hat, s, eps, memory)
 
     return step

@@ -7,6 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from diffjax.core import checks
 from diffjax.core import gaussian as _gaussian
 from diffjax.core.schedules import Schedule
 from diffjax.types import Array
@@ -36,7 +37,7 @@ def mixture(weights: Array, means: Array, covs: Array) -> Mixture:
     """
     weights, means, covs = jnp.asarray(weights), jnp.asarray(means), jnp.asarray(covs)
     chex.assert_shape(covs, (*means.shape, means.shape[-1]))
-    if bool(jnp.any(weights < 0)) or not bool(jnp.sum(weights) > 0):
+    if checks.is_concrete(weights) and not (weights.min() >= 0 and weights.max() > 0):
         raise ValueError(f"expected weights >= 0 that do not all vanish, got {weights}")
     return Mixture(jnp.log(weights / jnp.sum(weights)), means, covs)
 
@@ -50,7 +51,7 @@ def gaussian(mean: Array, cov: Array) -> Mixture:
     Returns: Mixture of one component.
     """
     mean, cov = jnp.asarray(mean), jnp.asarray(cov)
-    return mixture(jnp.ones(1, mean.dtype), mean[None], cov[None])
+    return Mixture(jnp.zeros(1, mean.dtype), mean[None], cov[None])
 
 
 def of_class(data: Mixture, labels: Array, label: Array) -> Mixture:
