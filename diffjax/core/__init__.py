@@ -8,6 +8,7 @@ from diffjax.core import (
     gaussian,
     likelihoods,
     oracle,
+    precision,
     schedules,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "gaussian",
     "likelihoods",
     "oracle",
+    "precision",
     "schedules",
 ]

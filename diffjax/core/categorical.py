@@ -7,6 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from diffjax.core.precision import widen
 from diffjax.types import Array
 
 
@@ -22,7 +23,7 @@ def log_prob(x: Array, logits: Array) -> Array:
     """
     chex.assert_equal_shape_prefix([x, logits], x.ndim)
     chex.assert_type(x, int)
-    log_p = jax.nn.log_softmax(logits)
+    log_p = jax.nn.log_softmax(widen(logits)[0])
     return jnp.sum(jnp.take_along_axis(log_p, x[..., None], axis=-1))
 
 
@@ -37,7 +38,7 @@ def kl(logits_q: Array, logits_p: Array) -> Array:
     Returns: [] nats.
     """
     chex.assert_equal_shape([logits_q, logits_p])
-    log_q, log_p = jax.nn.log_softmax(logits_q), jax.nn.log_softmax(logits_p)
+    log_q, log_p = map(jax.nn.log_softmax, widen(logits_q, logits_p))
     # Both branches of a `where` are differentiated: the one not taken must be finite.
     possible = log_q > -jnp.inf
     ratio = jnp.where(possible, log_q, 0) - jnp.where(possible, log_p, 0)
@@ -52,7 +53,7 @@ def entropy(logits: Array) -> Array:
     Args: logits: [..., K], not necessarily normalised.
     Returns: [] nats.
     """
-    log_p = jax.nn.log_softmax(logits)
+    log_p = jax.nn.log_softmax(widen(logits)[0])
     return -jnp.sum(jnp.exp(log_p) * jnp.where(log_p > -jnp.inf, log_p, 0))
 
 

@@ -38,8 +38,13 @@ def step(T: int, t: Array, s: Array | None = None) -> None:
     Args: T: number of steps.  t, s: integer [], or s None for t - 1.
     Returns: nothing (no unit).
     """
-    for name, value in (("t", t), ("s", s)):
-        if value is not None and not jnp.issubdtype(jnp.result_type(value), np.integer):
+    for name, value in (("t", t), ("s", t if s is None else s)):
+        if jnp.ndim(value):
+            raise ValueError(
+                f"expected a scalar {name}, got shape {jnp.shape(value)}; these "
+                "functions take one example: use jax.vmap for a batch"
+            )
+        if not jnp.issubdtype(jnp.result_type(value), np.integer):
             raise ValueError(
                 f"expected an integer {name}, got {jnp.result_type(value)}; "
                 "steps are counted 1..T, not scaled to [0, 1]"

@@ -4,6 +4,7 @@ import chex
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
+from diffjax.core.precision import widen
 from diffjax.types import Array
 
 
@@ -18,6 +19,7 @@ def log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     Returns: [] nats.
     """
     chex.assert_equal_shape([x, mean])
+    x, mean, log_var = widen(x, mean, log_var)
     squared = jnp.square(x - mean) * jnp.exp(-log_var)
     return -0.5 * jnp.sum(jnp.log(2 * jnp.pi) + log_var + squared)
 
@@ -34,6 +36,7 @@ def kl(mean_q: Array, log_var_q: Array, mean_p: Array, log_var_p: Array) -> Arra
     Returns: [] nats.
     """
     chex.assert_equal_shape([mean_q, mean_p])
+    mean_q, log_var_q, mean_p, log_var_p = widen(mean_q, log_var_q, mean_p, log_var_p)
     # expm1 keeps the digits that `exp(d) - 1 - d` loses when the variances are close.
     d = log_var_q - log_var_p
     squared = jnp.square(mean_q - mean_p) * jnp.exp(-log_var_p)
@@ -50,6 +53,7 @@ def kl_standard(mean: Array, log_var: Array) -> Array:
     Args: mean: [...].  log_var: [...] or [] if shared by all.
     Returns: [] nats.
     """
+    mean, log_var = widen(mean, log_var)
     return 0.5 * jnp.sum(jnp.expm1(log_var) - log_var + jnp.square(mean))
 
 
@@ -67,6 +71,7 @@ def kl_full(mean_q: Array, cov_q: Array, mean_p: Array, cov_p: Array) -> Array:
     """
     chex.assert_rank([mean_q, mean_p, cov_q, cov_p], [1, 1, 2, 2])
     chex.assert_equal_shape([cov_q, cov_p])
+    mean_q, cov_q, mean_p, cov_p = widen(mean_q, cov_q, mean_p, cov_p)
     root_q, root_p = jnp.linalg.cholesky(cov_q), jnp.linalg.cholesky(cov_p)
     whitened = solve_triangular(root_p, root_q, lower=True)
     shift = solve_triangular(root_p, mean_p - mean_q, lower=True)
@@ -86,6 +91,7 @@ def reparameterize(mean: Array, log_var: Array, eps: Array) -> Array:
     Returns: [...], in the unit of mean.
     """
     chex.assert_equal_shape([mean, eps])
+    mean, log_var, eps = widen(mean, log_var, eps)
     return mean + jnp.exp(0.5 * log_var) * eps
 
 
@@ -100,6 +106,7 @@ def log_prob_full(x: Array, mean: Array, cov: Array) -> Array:
     Returns: [] nats.
     """
     chex.assert_rank([x, mean, cov], [1, 1, 2])
+    x, mean, cov = widen(x, mean, cov)
     root = jnp.linalg.cholesky(cov)
     whitened = solve_triangular(root, x - mean, lower=True)
     # Broadcasting log(2 pi) over the D entries supplies the D log 2 pi.

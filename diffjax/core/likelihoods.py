@@ -8,9 +8,9 @@ neighbours, and the two edge bins are open, so that the levels' probabilities su
 import chex
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr
 
 from diffjax.core import categorical as _categorical
+from diffjax.core.precision import widen
 from diffjax.types import Array
 
 
@@ -25,6 +25,7 @@ def bernoulli(x: Array, logits: Array) -> Array:
     Returns: [] nats.
     """
     chex.assert_equal_shape([x, logits])
+    x, logits = widen(x, logits)
     return jnp.sum(x * logits - jax.nn.softplus(logits))
 
 
@@ -51,9 +52,11 @@ def discretized_gaussian(
     with c the level's place on [-1, 1] and h = 1 / (levels - 1). Ho et al. 2020
     (arXiv:2006.11239), eq. 13.
 
-    Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.
+    Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.  levels: how
+        many.
     Returns: [] nats.
     """
+    mean, log_scale = widen(mean, log_scale)
     centre, half = _bins(x, mean, levels)
     inverse_scale = jnp.exp(-log_scale)
     below = (centre - half - mean) * inverse_scale
@@ -61,7 +64,7 @@ def discretized_gaussian(
     inner = _log_normal_interval(
         (centre - mean) * inverse_scale, 2 * half * inverse_scale
     )
-    return jnp.sum(_open_edges(x, levels, log_ndtr(above), inner, log_ndtr(-below)))
+    return jnp.sum(_open_edges(x, levels, _log_ndtr(above), inner, _log_ndtr(-below)))
 
 
 def discretized_gaussian_tanh(
@@ -75,9 +78,11 @@ def discretized_gaussian_tanh(
     Ho et al. 2020, published code; 45 % too small four deviations out, and the clamp
     makes it no code length.
 
-    Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.
+    Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.  levels: how
+        many.
     Returns: [] nats.
     """
+    mean, log_scale = widen(mean, log_scale)
     centre, half = _bins(x, mean, levels)
     inverse_scale = jnp.exp(-log_scale)
     above = _tanh_cdf((centre + half - mean) * inverse_scale)
@@ -97,9 +102,11 @@ def discretized_logistic(
     Kingma et al. 2016 (arXiv:1606.04934), section 5.2; Salimans et al. 2017
     (arXiv:1701.05517), eq. 2.
 
-    Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.
+    Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.  levels: how
+        many.
     Returns: [] nats.
     """
+    mean, log_scale = widen(mean, log_scale)
     return jnp.sum(_log_logistic_bins(x, mean, log_scale, levels))
 
 
@@ -115,7 +122,7 @@ def discretized_logistic_mixture(
     The channels are M mixture logits, then for each colour M means, M log scales and
     M raw coefficients.
 
-    Args: x: integer [..., 3].  params: [..., 10 M].
+    Args: x: integer [..., 3].  params: [..., 10 M].  levels: how many.
     Returns: [] nats.
     """
     if x.shape[-1] != 3 or params.shape[-1] % 10:
@@ -124,6 +131,7 @@ def discretized_logistic_mixture(
             f"{x.shape} and {params.shape}; grey images have `discretized_logistic`"
         )
     chex.assert_equal_shape_prefix([x, params], x.ndim - 1)
+    (params,) = widen(params)
     num = params.shape[-1] // 10
     log_weight = jax.nn.log_softmax(params[..., :num])
     mean, log_scale, raw = jnp.split(
@@ -168,8 +176,8 @@ def _log_normal_interval(middle: Array, width: Array) -> Array:
     """log [ Phi(middle + width / 2) - Phi(middle - width / 2) ], any width > 0."""
     # Mirrored into the lower tail, where log Phi has all its digits.
     middle = -jnp.abs(middle)
-    log_above = log_ndtr(middle + width / 2)
-    log_below = log_ndtr(middle - width / 2)
+    log_above = _log_ndtr(middle + width / 2)
+    log_below = _log_ndtr(middle - width / 2)
     # For a narrow bin the difference of the two has no digits left, but the density
     # at the midpoint is right to second order.
     narrow = width < jnp.finfo(middle.dtype).eps ** (1 / 3)
@@ -182,6 +190,18 @@ def _log_normal_interval(middle: Array, width: Array) -> Array:
     log_density = -0.5 * (squared + jnp.log(2 * jnp.pi))
     midpoint = log_density + jnp.log(width) + (squared - 1) * jnp.square(width) / 24
     return jnp.where(narrow, midpoint, exact)
+
+
+def _log_ndtr(u: Array) -> Array:
+    # jax's own is right in value, but far out its gradient, exp(-u^2 / 2 - log Phi),
+    # is a difference of large numbers; differentiating the series is not.
+    far = u < (-10 if jnp.finfo(u.dtype).eps > 1e-10 else -30)
+    r = 1 / jnp.square(jnp.where(far, u, 1))
+    series = 1 - r * (1 - 3 * r * (1 - 5 * r * (1 - 7 * r)))
+    safe = jnp.where(far, u, -1)
+    tail = -0.5 * jnp.square(safe) - jnp.log(-safe) - 0.5 * jnp.log(2 * jnp.pi)
+    tail = tail + jnp.log(jnp.where(far, series, 1))
+    return jnp.where(far, tail, jax.scipy.special.log_ndtr(jnp.where(far, 0, u)))
 
 
 def _tanh_cdf(u: Array) -> Array:

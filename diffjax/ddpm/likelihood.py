@@ -195,7 +195,8 @@ def hutchinson_trace(probes: Array) -> Callable[..., tuple[Array, Array]]:
     Song et al. 2021 (arXiv:2011.13456), appendix D.2.
 
     Args: probes: [P, ...], Rademacher (least variance) or Gaussian noise.
-    Returns: a function like `exact_trace`, at the cost of P tangents.
+    Returns: a function like `exact_trace`, to value [...] and trace [], at the cost of
+        P tangents.
     """
 
     def trace(f: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:

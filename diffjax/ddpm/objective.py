@@ -84,8 +84,8 @@ def hybrid_objective(
     Nichol & Dhariwal 2021 (arXiv:2102.09672), eq. 16.
 
     Args: net: (x [B, ..., C], t [B]) -> [B, ..., 2 C], eps first, then the place in
-        the range of `variance.learned_range`.  lam: weight of the bound in bits/dim.
-        times: how t is drawn.
+        the range of `variance.learned_range`.  schedule: tables [T + 1].  lam: weight
+        of the bound in bits/dim.  times: how t is drawn.
     Returns: Objective (mean squared error plus lam bits per dimension).
     """
     plain = objective(net, schedule)
@@ -118,6 +118,7 @@ def split_net(
     Nichol & Dhariwal 2021, section 3.1. Under jit the two share one network call.
 
     Args: net: (x [B, ..., C], t [B]) -> [B, ..., 2 C].  schedule: tables [T + 1].
+        params: of the net.
     Returns: denoise (data units), variance.
     """
     f = example_net(net, params)

@@ -1,4 +1,4 @@
-"""A 1000-step ancestral chain with one small MLP: this library against torch + diffusers.
+"""A 1000-step ancestral chain of a small MLP: this library and torch + diffusers.
 
 Command:   make bench         (its own environment: extra `bench`)
 Cost:      two minutes on two cores.

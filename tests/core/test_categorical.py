@@ -76,6 +76,18 @@ def test_gradients_beside_zeros_are_those_of_the_rest(x64, case):
     assert not np.any(by_q[~alive])
 
 
+def test_sums_are_float32_whatever_the_network_is():
+    """Design, convention 9."""
+    uniform, x = jnp.zeros((1000, 5), jnp.bfloat16), jnp.zeros(1000, int)
+    for value, truth in (
+        (categorical.entropy(uniform), 1000 * np.log(5)),
+        (categorical.log_prob(x, uniform), -1000 * np.log(5)),
+        (categorical.kl(uniform, uniform), 0),
+    ):
+        assert value.dtype == jnp.float32
+        assert value == pytest.approx(truth, rel=1e-5)
+
+
 def test_an_impossible_category_has_log_probability_minus_infinity():
     logit = jnp.array([0.0, -INF, 1.0])
     assert categorical.log_prob(jnp.array(1), logit) == -INF

@@ -105,6 +105,19 @@ def test_float32_keeps_the_digits_of_close_variances():
     np.testing.assert_allclose(gaussian.kl_standard(zero, jnp.float32(d)), exact, 1e-3)
 
 
+def test_sums_are_float32_whatever_the_network_is():
+    """Design, convention 9: a thousand bfloat16 terms lose all but two digits."""
+    x, zero = jnp.full(1000, 0.5, jnp.bfloat16), jnp.zeros(1000, jnp.bfloat16)
+    expected = 1000 * stats.norm.logpdf(0.5)
+    for value, truth in (
+        (gaussian.log_prob(x, zero, zero), expected),
+        (gaussian.kl(x, zero, zero, zero), 125),
+        (gaussian.kl_standard(x, zero), 125),
+    ):
+        assert value.dtype == jnp.float32
+        assert value == pytest.approx(truth, rel=1e-5)
+
+
 def test_reparameterize(x64, draws):
     eps, (mean, log_var), _ = draws
     x = gaussian.reparameterize(mean, log_var, eps)

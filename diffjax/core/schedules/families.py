@@ -25,7 +25,7 @@ def rescaled_linear(T: int) -> Schedule:
 
     Nichol & Dhariwal 2021 (arXiv:2102.09672), published code.
 
-    Args: T: number of steps, at least 21 (below, the last beta would exceed 1).
+    Args: T: number of steps, at least 20 (below, the last beta would exceed 1).
     Returns: Schedule of tables [T + 1] (variances).
     """
     return from_betas(np.linspace(1e-4 * 1000 / _steps(T), 0.02 * 1000 / T, T))

@@ -76,7 +76,7 @@ def respace_steps(T: int, spec: str) -> np.ndarray:
 
 
 def _count(spec: str, digits: str) -> int:
-    if not digits.strip().isdigit() or int(digits) < 1:
+    if not digits.strip().isdecimal() or int(digits) < 1:
         raise ValueError(
             f'expected a spec like "ddim50", "quad50", "50" or "10,15,20", got "{spec}"'
         )

@@ -80,8 +80,10 @@ def from_gamma(gamma: Array) -> Schedule:
     Args: gamma: [T], for t = 1..T, increasing.
     Returns: Schedule of tables [T + 1] (variances).
     """
-    if checks.is_concrete(gamma) and (np.diff(np.asarray(gamma)) <= 0).any():
-        raise ValueError("expected gamma to increase with t, got a step that does not")
+    if checks.is_concrete(gamma) and not (np.diff(np.asarray(gamma)) > 0).all():
+        raise ValueError(
+            f"expected gamma to increase with t and be finite, got {gamma}"
+        )
     zero = jnp.zeros(1, gamma.dtype)
     log_alpha_bar = jnp.concatenate([zero, jax.nn.log_sigmoid(-gamma)])
     beta = -jnp.expm1(jnp.diff(log_alpha_bar))
@@ -109,6 +111,13 @@ def _from_valid_betas(beta: np.ndarray) -> Schedule:
 
 
 def from_powers(alpha_bar: np.ndarray, noise: np.ndarray | None) -> Schedule:
+    r"""The schedule of given signal and noise powers, when both are known exactly.
+
+        beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}
+
+    Args: alpha_bar, noise: float64 [T]; noise None for 1 - alpha_bar.
+    Returns: Schedule of tables [T + 1] (variances).
+    """
     before = np.concatenate([[1.0], alpha_bar[:-1]])
     if (np.diff(alpha_bar, prepend=1.0) >= 0).any() or alpha_bar[-1] < 0:
         raise ValueError(
@@ -120,7 +129,22 @@ def from_powers(alpha_bar: np.ndarray, noise: np.ndarray | None) -> Schedule:
 
 
 def finish(beta: np.ndarray, alpha_bar: np.ndarray, noise: np.ndarray) -> Schedule:
+    r"""Step 0 in front, and float64 rounded to what jax computes in.
+
+        beta_0 = 0,    alpha_bar_0 = 1
+
+    Args: beta, alpha_bar, noise: float64 [T].
+    Returns: Schedule of tables [T + 1] (variances).
+    """
     dtype = jax.dtypes.canonicalize_dtype(np.float64)
+    faint = alpha_bar[:-1] < np.finfo(dtype).tiny
+    if faint.any():
+        t = int(np.argmax(faint)) + 1
+        raise ValueError(
+            f"expected a signal that {np.dtype(dtype).name} can hold before t = T, got "
+            f"alpha_bar_{t} = {alpha_bar[t - 1]:.3g}; take fewer steps, smaller betas, "
+            "or enable x64"
+        )
     return Schedule(
         beta=jnp.asarray(np.concatenate([[0.0], beta]), dtype),
         alpha_bar=jnp.asarray(np.concatenate([[1.0], alpha_bar]), dtype),
