@@ -240,7 +240,7 @@ def test_parity_decoder_has_the_golden_values():
 
 def test_bound_memory_does_not_grow_with_T():
     """Live memory beyond arguments and results, as XLA plans it."""
-    x_0 = jnp.zeros((8, 16, 16, 1))
+    x_0 = jnp.zeros((8, 64, 64, 3))
     temporary = []
     for T in (10, 1000):
         schedule = schedules.linear(T)
@@ -250,5 +250,4 @@ def test_bound_memory_does_not_grow_with_T():
 
         compiled = jax.jit(evaluate).lower(schedule, jax.random.key(0), x_0).compile()
         temporary.append(compiled.memory_analysis().temp_size_in_bytes)
-    table = 8 * 1000 * 4  # the divergences themselves, [B, T - 1]
-    assert temporary[1] <= 1.1 * temporary[0] + 2 * table, temporary
+    assert temporary[1] <= 1.1 * temporary[0], temporary
