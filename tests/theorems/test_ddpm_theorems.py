@@ -355,6 +355,8 @@ def test_oracle_8_ddim_keeps_the_marginals_given_the_exact_x_0(eta, s, t):
     np.testing.assert_allclose(
         float(slopes[0][0] ** 2 + slopes[1][0] ** 2), var, atol=1e-12
     )
+    fresh = eta**2 * ddpm.posterior(schedule, x_0, x_0, t, s=s)[1]
+    np.testing.assert_allclose(slopes[1][0] ** 2, fresh, atol=1e-12)
 
 
 @pytest.mark.parametrize("s, t", [(0, 1), (0, 30), (1, 2), (17, 43)])
