@@ -82,6 +82,7 @@ def test_bound_on_a_sub_grid_is_that_of_the_respaced_schedule(x64, kept):
     np.testing.assert_allclose(ours.prior, theirs.prior, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_vlb_loss_is_an_unbiased_estimate_of_the_bound(name):
     model_variance = getattr(variance, name)
@@ -99,6 +100,7 @@ def test_vlb_loss_is_an_unbiased_estimate_of_the_bound(name):
     assert abs(float(got - target)) < 4 * float(jnp.hypot(error, target_error))
 
 
+@pytest.mark.slow
 def test_stratified_times_are_unbiased_and_vary_less():
     denoise = data_denoiser(SCHEDULE)
     keys, vlb = jax.random.split(jax.random.key(4), 1000), ddpm.vlb_loss

@@ -229,6 +229,7 @@ def test_inpainting_keeps_what_is_known():
     np.testing.assert_array_equal(everything, known)
 
 
+@pytest.mark.slow
 def test_networks_may_compute_in_bfloat16():
     """Tables and states stay float32 whatever the network returns."""
 

@@ -68,6 +68,7 @@ def test_oracle_4_observed_order(name):
     assert errors[-1] < (3e-5 if order == 1 else 2e-6)
 
 
+@pytest.mark.slow
 def test_oracle_4_ddim_keeps_its_order_down_to_1e_6():
     """Data nearer to the noise, so that 1e-6 is reached in a test's time."""
     schedule_errors = []
@@ -164,6 +165,7 @@ SAMPLERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_oracle_5_samplers_draw_the_mixture(name):
     """Kolmogorov-Smirnov against the exact cdf; strides as the order allows."""
@@ -226,6 +228,7 @@ def test_oracle_5_classifier_free_guidance_draws_the_tilted_density(scale):
     assert_moments(samples, scale * a + (1 - scale) * b, var)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 3.0])
 def test_oracle_5_classifier_guidance_draws_the_tilted_density(scale):
     """p(x) p(y | x)^w with the exact noisy classifier log E[p(y | x_0)^w | x_t]."""
@@ -272,6 +275,7 @@ CORRELATED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORRELATED)
 def test_oracle_5_inpainting_draws_the_conditional(name):
     """RePaint with the exact reverse variance tends to p(x_2 | x_1)."""
@@ -400,6 +404,7 @@ def test_oracle_7_flow_log_prob_with_probes_is_unbiased():
     assert abs(float(center - exact)) < 4 * float(error) + 1e-9
 
 
+@pytest.mark.slow
 def test_oracle_7_the_bound_tends_to_the_likelihood():
     """-E elbo of discretised Gaussian data falls to its entropy as T grows."""
     levels, mean, std = 17, 0.1, 0.4
