@@ -9,6 +9,7 @@ from diffjax.core import (
     likelihoods,
     oracle,
     schedules,
+    times,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "likelihoods",
     "oracle",
     "schedules",
+    "times",
 ]
