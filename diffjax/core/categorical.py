@@ -1,6 +1,6 @@
 """Categorical laws from logits, the categories on the last axis, in log space.
 
-A probability that is zero is a logit of -inf: it stays zero, and its gradient is finite.
+A probability that is zero is a logit of -inf: it stays zero, with finite gradients.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Heads for ordinal data: logits of K levels from the mean and scale of a logistic law.
 
-Level k stands at c_k = 2 k / (K - 1) - 1 on [-1, 1], its bin reaching h = 1 / (K - 1) to
-either side. S(u) = 1 / (1 + exp -u).
+Level k stands at c_k = 2 k / (K - 1) - 1 on [-1, 1], its bin reaching h = 1 / (K - 1)
+to either side. S(u) = 1 / (1 + exp -u).
 """
 
 import chex
@@ -13,7 +13,7 @@ from diffjax.types import Array
 
 
 def truncated_logistic(mean: Array, log_scale: Array, K: int) -> Array:
-    r"""The paper's head: a logistic law cut into bins, and cut off beyond the last ones.
+    r"""The paper's head: a logistic law cut into bins, and off beyond the last.
 
         p_k  is proportional to  S((c_k + h - mean) / s) - S((c_k - h - mean) / s)
 

@@ -1,4 +1,4 @@
-"""Exact likelihoods: the variational bound term by term, and the units it is told in."""
+"""Exact likelihoods: the variational bound term by term, and its units."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def divergence(
     Austin et al. 2021 (arXiv:2107.03006), eq. 1.
 
     Args: transitions: a family.  logits: [..., K], what the network says at (x_t, t).
-        x_0, x_t: integer [...].  t, s: integer [], s < t.  predict: what the logits mean.
+        x_0, x_t: integer [...].  t, s: integer [], s < t.  predict: their meaning.
     Returns: [] nats.
     """
     q = process.posterior_logits(transitions, x_0, x_t, t, s=s)
@@ -159,8 +159,8 @@ def perplexity_per_word(nats: Array, num_words: Array) -> Array:
 
         ppl = exp( sum_i nats_i / sum_i words_i )
 
-    Austin et al. 2021, table 3 (LM1B), where words count the end of sentence as one. Not
-    comparable with perplexities per token.
+    Austin et al. 2021, table 3 (LM1B), where the end of a sentence counts as a word.
+    Not comparable with perplexities per token.
 
     Args: nats: [B] of each example.  num_words: [B] words in each.
     Returns: [] perplexity (no unit).

@@ -1,7 +1,7 @@
 """Training losses of a denoiser: scalars, nats per example, the mean over a batch.
 
     loss              its optimum                        scale
-    vb_loss           that of `predict`                  sum over t (x T), with the prior
+    vb_loss           that of `predict`                  sum over t (x T), and prior
     cross_entropy     posterior p(x_0_i | x_t)           mean over t
     hybrid_loss       a compromise of the two            vb_loss + lam cross_entropy
     absorbing_loss    posterior, = leave-one-out there   sum over t (x T)
@@ -122,13 +122,13 @@ def absorbing_loss(
         L = T E_t w_t sum_{i: x_t_i = mask} -log p~(x_0_i | x_t),
         w_t = (alpha_bar_{t-1} - alpha_bar_t) / (1 - alpha_bar_t)
 
-    for a denoiser without mass on the mask and with certainty elsewhere (this is imposed
-    here). Austin et al. 2021, eq. 12 (where w_t = 1 / t); Shi et al. 2024 (MD4,
+    for a denoiser without mass on the mask and with certainty elsewhere, both imposed
+    here. Austin et al. 2021, eq. 12 (where w_t = 1 / t); Shi et al. 2024 (MD4,
     arXiv:2406.04329), eq. 6. It equals `vb_loss` without its prior term, which is 0
     where alpha_bar_T = 0. Reductions are in float32, by blocks.
 
-    Args: as for `vb_loss`.  transitions: absorbing.  mask: its absorbing category, which
-        no x_0 is.
+    Args: as for `vb_loss`.  transitions: absorbing.  mask: its absorbing category, not
+        in x_0.
     Returns: [] nats per example, summed over its positions.
     """
     T = transitions.T
@@ -221,7 +221,7 @@ def masked_batch(
     mask: int,
     times: Times = core_times.uniform,
 ) -> tuple[Array, Array]:
-    r"""`noisy_batch` of absorbing transitions, by one coin a token instead of K numbers.
+    r"""`noisy_batch` of absorbing transitions, by a coin a token, not K numbers.
 
         x_t_i = mask with probability 1 - alpha_bar_t, else x_0_i
 

@@ -32,7 +32,7 @@ from diffjax.types import Array
 Denoise = Callable[[Array, Array], Array]
 """(x_t integer [...], t []) -> logits [..., K], by default of p(x_0 | x_t)."""
 Predict = Callable[..., Array]
-"""(transitions, logits [..., K], x_t [...], t [], *, s) -> log p(x_s | x_t), [..., K]."""
+"""(transitions, logits [..., K], x_t [...], t [], *, s) -> log p(x_s | x_t)."""
 
 
 def joint(

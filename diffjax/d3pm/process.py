@@ -94,7 +94,7 @@ def posterior_logits(
     Austin et al. 2021, eqs. 3 and 4. Impossible pairs (x_0, x_t) have no posterior: all
     of it is -inf.
 
-    Args: transitions: a family.  x_0: integer [...], or logits [..., K] of p(x_0 | x_t).
+    Args: transitions: a family.  x_0: integer [...], or logits [..., K] of x_0.
         x_t: integer [...].  t: integer [], 1..T.  s: integer [] < t, else t - 1.
     Returns: [..., K] log probabilities of x_s, nats.
     """
@@ -115,7 +115,7 @@ def transition_logits(
 
     Austin et al. 2021, eq. 2.
 
-    Args: transitions: a family.  x_s: integer [...].  t: [], 1..T.  s: [] < t, else t-1.
+    Args: transitions: a family.  x_s: integer [...].  t: [], 1..T.  s: [] < t or None.
     Returns: [..., K] log probabilities of x_t, nats.
     """
     checks.step(transitions.T, t, s)

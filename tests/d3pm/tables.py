@@ -101,6 +101,17 @@ def absorbing(T, K):
     return table(steps, np.eye(K)[K - 1])
 
 
+def absorbing_closed(T, K):
+    """The same chain from its closed form: alpha_bar_t = 1 - t / T, for large T."""
+    left = 1 - np.arange(T + 1) / T
+    ratio = np.minimum(left[None] / np.where(left > 0, left, 1)[:, None], 1)
+    ratio[T, T] = 1
+    at_mask = np.eye(K)[K - 1]
+    Q = ratio[..., None, None] * np.eye(K) + (1 - ratio)[..., None, None] * at_mask
+    with np.errstate(divide="ignore"):
+        return Table(jnp.asarray(np.log(Q)), jnp.asarray(np.log(at_mask)))
+
+
 def marginal(T, K):
     pi = np.arange(1, K + 1) / (K * (K + 1) / 2)
     return table(marginal_steps(np.linspace(0.1, 0.6, T), pi), pi)
@@ -120,6 +131,11 @@ def random(T, K):
 
 
 LAWS = [uniform, absorbing, marginal, banded, random]
+
+
+def from_data(transitions):
+    """Q_{0..t} for every t, NumPy float64 [T + 1, K, K]."""
+    return np.exp(np.asarray(transitions.logs[0], np.float64))
 
 
 def products(transitions):

@@ -34,7 +34,8 @@ def discrete_denoiser(
 ) -> Denoise:
     r"""The optimal denoiser of cross-entropy: the posterior of every position.
 
-        p(x_0_i = k | x_t)  is proportional to  sum_n w_n 1[x_n_i = k] prod_j q(x_t_j | x_n_j)
+        p(x_0_i = k | x_t)
+            is proportional to  sum_n w_n 1[x_n_i = k] prod_j q(x_t_j | x_n_j)
 
     Bayes' rule over the data set; the optimum of `d3pm.cross_entropy`, and of the bound
     with `d3pm.predict.posterior_mean`. Where no example can have led to x_t, it is the
@@ -57,7 +58,7 @@ def discrete_denoiser(
 def discrete_leave_one_out(
     points: Array, transitions: Columns, *, log_weights: Array | None = None
 ) -> Denoise:
-    r"""The optimal denoiser of the joint parameterization: each position from the others.
+    r"""The optimal denoiser of the joint parameterization: each place from the others.
 
         p(x_0_i = k | x_t without x_t_i)
             is proportional to  sum_n w_n 1[x_n_i = k] prod_{j != i} q(x_t_j | x_n_j)
