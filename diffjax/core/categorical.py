@@ -102,7 +102,8 @@ def tokens(name: str, x: Any, K: int) -> None:
             "discrete data are category indices, not levels scaled to [-1, 1]"
         )
     if checks.is_concrete(x) and np.size(x):
-        low, high = int(np.min(x)), int(np.max(x))
+        values = np.asarray(x)
+        low, high = int(values.min()), int(values.max())
         if low < 0 or high >= K:
             raise ValueError(
                 f"expected {name} in 0..{K - 1}, got values from {low} to {high}; "

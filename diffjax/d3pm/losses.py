@@ -4,11 +4,9 @@
     vb_loss           that of `predict`                  sum over t (x T), and prior
     cross_entropy     posterior p(x_0_i | x_t)           mean over t
     hybrid_loss       a compromise of the two            vb_loss + lam cross_entropy
-    absorbing_loss    posterior, = leave-one-out there   sum over t (x T)
 
-All are summed over the positions of an example. `absorbing_loss` and `cross_entropy`
-never hold an array of K entries a token besides the logits; the losses in continuous
-time are in `continuous`.
+All are summed over the positions of an example. The closed form for absorbing
+transitions is in `masked`, the losses in continuous time are in `continuous`.
 """
 
 from collections.abc import Callable
@@ -108,53 +106,6 @@ def hybrid_loss(
     return jnp.mean(terms) + weight * _guessing(transitions, logits, x_0)
 
 
-def absorbing_loss(
-    denoise: Denoise,
-    transitions: Transitions,
-    rng: Array,
-    x_0: Array,
-    *,
-    mask: int,
-    times: Times = core_times.uniform,
-) -> Array:
-    r"""The bound of absorbing diffusion: a weighted masked language model.
-
-        L = T E_t w_t sum_{i: x_t_i = mask} -log p~(x_0_i | x_t),
-        w_t = (alpha_bar_{t-1} - alpha_bar_t) / (1 - alpha_bar_t)
-
-    for a denoiser without mass on the mask and with certainty elsewhere, both imposed
-    here. Austin et al. 2021, eq. 12 (where w_t = 1 / t); Shi et al. 2024 (MD4,
-    arXiv:2406.04329), eq. 6. It equals `vb_loss` without its prior term, which is 0
-    where alpha_bar_T = 0. Reductions are in float32, by blocks.
-
-    Args: as for `vb_loss`.  transitions: absorbing.  mask: its absorbing category, not
-        in x_0.
-    Returns: [] nats per example, summed over its positions.
-    """
-    T = transitions.T
-    t, x_t = masked_batch(transitions, rng, x_0, mask=mask, times=times)
-    logits = jax.vmap(denoise)(x_t, t)
-    each = vocabulary.log_prob(x_0, logits, impossible=mask)
-    weight = jax.vmap(lambda t: unmask_prob(transitions, mask, t, t - 1))(t)
-    missing = jnp.sum(_rows(jnp.where(x_t == mask, -each, 0)), axis=1)
-    return categorical.guard(T * jnp.mean(weight * missing), x_0, transitions.K)
-
-
-def unmask_prob(transitions: Transitions, mask: int, t: Array, s: Array) -> Array:
-    r"""How likely a token that is masked at t is shown at s.
-
-        (alpha_bar_s - alpha_bar_t) / (1 - alpha_bar_t)
-
-    Austin et al. 2021, appendix A.3, read off the posterior of any token but the mask.
-
-    Args: transitions: absorbing.  mask: its absorbing category.  t, s: [], s < t.
-    Returns: [] probability (no unit).
-    """
-    token = jnp.asarray((mask + 1) % transitions.K)
-    logits = process.posterior_logits(transitions, token, jnp.asarray(mask), t, s=s)
-    return jnp.exp(logits[(mask + 1) % transitions.K])
-
-
 def bound_terms(
     transitions: Transitions,
     logits: Array,
@@ -204,7 +155,7 @@ def noisy_batch(
     Returns: t integer [B], x_t integer [B, ...] (category indices).
     """
     categorical.tokens("x_0", x_0, transitions.K)
-    keys, t = _keys_and_times(transitions, rng, x_0, times)
+    keys, t = keys_and_times(transitions, rng, x_0, times)
     noise = likelihood.gumbel(transitions.K)
 
     def one(key: Array, x_0: Array, t: Array) -> Array:
@@ -213,48 +164,16 @@ def noisy_batch(
     return t, jax.vmap(one)(keys, x_0, t)
 
 
-def masked_batch(
-    transitions: Transitions,
-    rng: Array,
-    x_0: Array,
-    *,
-    mask: int,
-    times: Times = core_times.uniform,
-) -> tuple[Array, Array]:
-    r"""`noisy_batch` of absorbing transitions, by a coin a token, not K numbers.
-
-        x_t_i = mask with probability 1 - alpha_bar_t, else x_0_i
-
-    Austin et al. 2021, appendix A.3.
-
-    Args: as for `absorbing_loss`.
-    Returns: t integer [B], x_t integer [B, ...] (category indices).
-    """
-    not_masked(transitions, x_0, mask)
-    keys, t = _keys_and_times(transitions, rng, x_0, times)
-
-    def one(key: Array, x_0: Array, t: Array) -> Array:
-        token = jnp.asarray((mask + 1) % transitions.K)
-        hidden = jnp.exp(process.marginal_logits(transitions, token, t)[mask])
-        return jnp.where(jax.random.uniform(key, x_0.shape) < hidden, mask, x_0)
-
-    return t, jax.vmap(one)(keys, x_0, t)
-
-
-def not_masked(transitions: Transitions, x_0: Array, mask: int) -> None:
-    """Raise unless the mask is a category and no token of the data; eager mode only.
-
-    Args: transitions: absorbing.  x_0: integer [...].  mask: the absorbing category.
-    Returns: nothing (no unit).
-    """
-    categorical.mask("mask", mask, transitions.K)
-    categorical.tokens("x_0", x_0, transitions.K)
-    categorical.without("x_0", x_0, mask)
-
-
-def _keys_and_times(
+def keys_and_times(
     transitions: Transitions, rng: Array, x_0: Array, times: Times
 ) -> tuple[Array, Array]:
+    r"""A key for the noise of every example, and its step.
+
+        t_i = times(u)_i,    u_i ~ U[0, 1)
+
+    Args: as for `noisy_batch`.
+    Returns: keys [B], t integer [B] (steps, no unit).
+    """
     keys = jax.vmap(jax.random.split)(chain.example_keys(rng, x_0.shape[0]))
     u = jax.vmap(jax.random.uniform)(keys[:, 0])
     return keys[:, 1], times(u, transitions.T)

@@ -134,8 +134,13 @@ LAWS = [uniform, absorbing, marginal, banded, random]
 
 
 def from_data(transitions):
-    """Q_{0..t} for every t, NumPy float64 [T + 1, K, K]."""
-    return np.exp(np.asarray(transitions.logs[0], np.float64))
+    """Q_{0..t} for every t by plain products, NumPy float64 [T + 1, K, K]."""
+    if isinstance(transitions, Table):
+        return np.exp(np.asarray(transitions.logs[0], np.float64))
+    Q = [np.eye(transitions.K)]
+    for t in range(1, transitions.T + 1):
+        Q.append(Q[-1] @ np.asarray(transitions.matrix(t - 1, t), np.float64))
+    return np.stack(Q)
 
 
 def products(transitions):
