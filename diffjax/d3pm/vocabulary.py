@@ -5,14 +5,16 @@ float32, a one-hot or Gumbel noise would be twice as much each; these functions 
 block of it, and their gradient the logits' own size.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from diffjax.core import categorical
 from diffjax.types import Array
 
-BLOCK = 1 << 21
-"""Entries of one block; 8 MB in float32."""
+BLOCK = 1 << 19
+"""Entries of one block; 2 MB in float32."""
 
 
 def log_prob(x: Array, logits: Array, *, impossible: int | None = None) -> Array:
@@ -64,6 +66,25 @@ def draw(logits: Array, rng: Array, *, impossible: int | None = None) -> Array:
     index = jnp.arange(flat.shape[0])
     drawn = jax.lax.map(one, (flat, index), batch_size=rows(flat.shape[0], K))
     return drawn.reshape(logits.shape[:-1])
+
+
+def draw_alike(logits: Array, rng: Array, shape: tuple[int, ...]) -> Array:
+    r"""A token at every position from one law for all of them.
+
+        x_i = argmax_k (l_k + g_ik)
+
+    Args: logits: [K].  rng: key, folded with the index of the position.  shape: of x.
+    Returns: integer [*shape] (category indices, no unit).
+    """
+
+    def one(i: Array) -> Array:
+        key = jax.random.fold_in(rng, i)
+        noise = jax.random.gumbel(key, logits.shape, logits.dtype, mode="high")
+        return categorical.draw(logits, noise)
+
+    num = math.prod(shape)
+    batch = rows(num, logits.shape[0])
+    return jax.lax.map(one, jnp.arange(num), batch_size=batch).reshape(shape)
 
 
 def rows(num: int, K: int) -> int:

@@ -150,6 +150,7 @@ def products(transitions):
 
 def p_value(counts, probabilities):
     """Chi-square p-value of counts; 0 where something impossible was counted."""
+    probabilities = np.asarray(probabilities, np.float64)
     possible = probabilities > 0
     if counts[~possible].sum() > 0:
         return 0.0
