@@ -32,14 +32,16 @@ def stratified(u: Array, T: int) -> Array:
 
 
 def independent(u: Array) -> Array:
-    r"""Independent uniform times of a process in continuous time, never 0.
+    r"""Independent uniform times of a process in continuous time.
 
-        t_i = 1 - u_i
+        t_i = u_i
+
+    Kingma et al. 2021, eq. 17.
 
     Args: u: [B] uniform on [0, 1).
-    Returns: real [B] in (0, 1] (no unit).
+    Returns: real [B] in [0, 1) (no unit).
     """
-    return 1 - u
+    return u
 
 
 def antithetic(u: Array) -> Array:

@@ -7,6 +7,7 @@
 """
 
 from diffjax.d3pm import (
+    continuous,
     guidance,
     heads,
     infill,
@@ -15,6 +16,7 @@ from diffjax.d3pm import (
     masked,
     predict,
     process,
+    rates,
     samplers,
     transitions,
     unmasking,
@@ -46,6 +48,7 @@ __all__ = [
     "argmax_last",
     "bound",
     "confidence",
+    "continuous",
     "cross_entropy",
     "diffuse",
     "first_hitting",
@@ -61,6 +64,7 @@ __all__ = [
     "posterior_logits",
     "predict",
     "process",
+    "rates",
     "remasking",
     "reveal",
     "sample",

@@ -51,9 +51,23 @@ def absorbing_loss(
     Args: as for `vb_loss`.  transitions: absorbing, its mask not in x_0.
     Returns: [] nats per example, summed over its positions.
     """
-    T, mask = transitions.T, transitions.mask
     t, x_t = masked_batch(transitions, rng, x_0, times=times)
     logits = jax.vmap(denoise)(x_t, t)
+    return loss_of_logits(transitions, logits, x_0, x_t, t)
+
+
+def loss_of_logits(
+    transitions: Absorbing, logits: Array, x_0: Array, x_t: Array, t: Array
+) -> Array:
+    r"""`absorbing_loss` of what a network has said already.
+
+        L = T mean_b w_{t_b} sum_{i: x_t_bi = mask} -log p~(x_0_bi | x_t_b)
+
+    Args: transitions: absorbing.  logits: [B, ..., K], of any floating dtype.  x_0,
+        x_t: integer [B, ...].  t: integer [B].
+    Returns: [] nats per example, summed over its positions.
+    """
+    T, mask = transitions.T, transitions.mask
     each = vocabulary.log_prob(x_0, logits, impossible=mask)
     weight = jax.vmap(lambda t: unmask_prob(transitions, t, t - 1))(t)
     missing = jnp.sum(jnp.where(x_t == mask, -each, 0).reshape(len(t), -1), axis=1)

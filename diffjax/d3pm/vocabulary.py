@@ -1,11 +1,14 @@
-"""Reductions over a large vocabulary, a block of positions at a time.
+"""Reductions over a large vocabulary that never hold a second array of its size.
 
 The logits of 8192 tokens at K = 50 257 are 0.8 GB in bfloat16. A softmax of them in
 float32, a one-hot or Gumbel noise would be twice as much each; these functions need a
-block of it, and their gradient the logits' own size.
+small part of that, and their gradient the logits' own size.
 """
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,19 +29,63 @@ def log_prob(x: Array, logits: Array, *, impossible: int | None = None) -> Array
         for example the mask.
     Returns: [...] nats; NaN where x is outside 0..K-1.
     """
+    return _log_prob(x, logits, impossible)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _log_prob(x: Array, logits: Array, impossible: int | None) -> Array:
+    return _log_prob_forward(x, logits, impossible)[0]
+
+
+def _log_prob_forward(x: Array, logits: Array, impossible: int | None) -> Any:
+    total = _blocks(logits, lambda part, i: jax.nn.logsumexp(part, axis=-1), impossible)
+    log_total = total.reshape(x.shape)
+    each = categorical.at(logits, x).astype(log_total.dtype) - log_total
+    if impossible is not None:
+        each = jnp.where(x == impossible, -jnp.inf, each)
+    return each, (x, logits, log_total)
+
+
+def _log_prob_backward(impossible: int | None, saved: Any, cotangent: Array) -> Any:
+    # The gradient is one elementwise pass, e_x - softmax, written in logits' own dtype;
+    # differentiating the forward pass would keep the softmax in float32.
+    x, logits, log_total = saved
+    softmax = jnp.exp(_without(logits, impossible) - log_total[..., None])
+    index = jnp.arange(logits.shape[-1]).reshape((1,) * x.ndim + (-1,))
+    gradient = ((index == x[..., None]) - softmax) * cotangent[..., None]
+    return None, gradient.astype(logits.dtype)
+
+
+_log_prob.defvjp(_log_prob_forward, _log_prob_backward)
+
+
+def _blocks(
+    logits: Array, reduce: Callable[[Array, Array], Array], impossible: int | None
+) -> Array:
+    """Map (part [rows, K] in float32, positions [rows]) -> [rows] over all."""
     K = logits.shape[-1]
+    num = math.prod(logits.shape[:-1])
+    size = rows(num, K)
+    # Sliced as bits, and not as an input of the loop: XLA would convert all of it to
+    # float32 ahead of the loop, or under vmap copy it.
+    narrow = logits.dtype.itemsize == 2
+    bits = jax.lax.bitcast_convert_type(logits, jnp.uint16) if narrow else logits
+    flat = bits.reshape(num, K)
 
-    def one(row_x: tuple[Array, Array]) -> Array:
-        row, x = row_x
-        row = row.astype(jnp.promote_types(row.dtype, jnp.float32))
-        if impossible is not None:
-            row = jnp.where(jnp.arange(K) == impossible, -jnp.inf, row)
-        return categorical.at(row, x) - jax.nn.logsumexp(row)
+    def block(i: Array) -> Array:
+        part = jax.lax.dynamic_slice_in_dim(flat, i * size, size)
+        part = jax.lax.bitcast_convert_type(part, logits.dtype) if narrow else part
+        return reduce(_without(part, impossible), i * size + jnp.arange(size))
 
-    # Recomputed in the backward pass, or the softmax of every block would be kept.
-    blocked = jax.checkpoint(one, prevent_cse=False)
-    flat = (logits.reshape(-1, K), x.reshape(-1))
-    return jax.lax.map(blocked, flat, batch_size=rows(x.size, K)).reshape(x.shape)
+    return jax.lax.map(block, jnp.arange(num // size))
+
+
+def _without(logits: Array, impossible: int | None) -> Array:
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    if impossible is None:
+        return logits
+    index = jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
+    return jnp.where(index == impossible, -jnp.inf, logits)
 
 
 def draw(logits: Array, rng: Array, *, impossible: int | None = None) -> Array:
@@ -52,20 +99,14 @@ def draw(logits: Array, rng: Array, *, impossible: int | None = None) -> Array:
     """
     K = logits.shape[-1]
 
-    def one(row_i: tuple[Array, Array]) -> Array:
-        row, i = row_i
-        row = row.astype(jnp.promote_types(row.dtype, jnp.float32))
-        if impossible is not None:
-            row = jnp.where(jnp.arange(K) == impossible, -jnp.inf, row)
-        key = jax.random.fold_in(rng, i)
-        return categorical.draw(
-            row, jax.random.gumbel(key, (K,), row.dtype, mode="high")
-        )
+    def block(part: Array, index: Array) -> Array:
+        def noise(i: Array) -> Array:
+            key = jax.random.fold_in(rng, i)
+            return jax.random.gumbel(key, (K,), part.dtype, mode="high")
 
-    flat = logits.reshape(-1, K)
-    index = jnp.arange(flat.shape[0])
-    drawn = jax.lax.map(one, (flat, index), batch_size=rows(flat.shape[0], K))
-    return drawn.reshape(logits.shape[:-1])
+        return categorical.draw(part, jax.vmap(noise)(index))
+
+    return _blocks(logits, block, impossible).reshape(logits.shape[:-1])
 
 
 def draw_alike(logits: Array, rng: Array, shape: tuple[int, ...]) -> Array:
