@@ -7,6 +7,7 @@
 """
 
 from diffjax.d3pm import (
+    closed,
     continuous,
     guidance,
     heads,
@@ -47,6 +48,7 @@ __all__ = [
     "ancestral_with",
     "argmax_last",
     "bound",
+    "closed",
     "confidence",
     "continuous",
     "cross_entropy",

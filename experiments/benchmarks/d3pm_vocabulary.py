@@ -4,8 +4,8 @@
 
 Ten seconds: the programs are compiled, not run, and the compiler's own account is read.
 Expected: the absorbing loss with its gradient, and a sampling step, each need at most
-1.2 times the logits' 0.82 GB beyond the logits; the general bound, for comparison, needs
-many times more.
+1.2 times the logits' 0.82 GB beyond the logits; the general bound, for comparison,
+needs many times more.
 """
 
 import jax
