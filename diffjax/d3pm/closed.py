@@ -1,7 +1,7 @@
 """One term of the bound for rank-one families: two passes over the logits, not ten.
 
-Where tokens are kept or drawn anew from pi, q(x_s | x_t, x_0) is a multiple of pi but at
-x_t and x_0: of all K entries only the mixture of the network's law with pi is needed.
+Where tokens are kept or drawn anew from pi, q(x_s | x_t, x_0) is a multiple of pi but
+at x_t and x_0: of all K entries only the mixture of p~ with pi is needed.
 """
 
 from typing import Protocol

@@ -40,7 +40,9 @@ def expected_terms(denoise, family, points, weights, *, predict, ts=None):
         return jax.vmap(one)(jnp.asarray(points))
 
     each = jax.vmap(terms, in_axes=(None, None, 0))
-    each = each if len(ts) < 20 else jax.jit(each)  # a few steps cost less eagerly
+    simple = isinstance(family, tables.Table) or hasattr(family, "between")
+    if len(ts) > 20 or not simple:
+        each = jax.jit(each)  # a few steps of simple operators cost less eagerly
 
     total = []
     for s, t in itertools.pairwise(ts):

@@ -20,7 +20,8 @@ jitted = jax.jit(bound, static_argnums=0, static_argnames="predict")
 
 def network(x_t, t):
     """Some function of (x_t, t) with every category possible."""
-    return jnp.sin(x_t[..., None] * 1.3 + jnp.arange(K).reshape((1,) * x_t.ndim + (K,)))
+    phase = x_t[..., None] * 1.3 + jnp.arange(K).reshape((1,) * x_t.ndim + (K,))
+    return 2 * jnp.sin(phase + t)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2, 1)])
