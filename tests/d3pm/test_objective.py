@@ -35,6 +35,7 @@ def batch(rng, num=256):
     return {"x": toys.POINTS[index]}
 
 
+@pytest.mark.slow
 def test_training_reaches_the_bound_of_the_oracle():
     """Plain gradient descent on a table: near entropy plus the factorization gap."""
     model = d3pm.objective(Table(), FAMILY, loss=masked.absorbing_loss)

@@ -75,6 +75,7 @@ def total_variation(x):
     return 0.5 * np.abs(counts(x) / len(x) - data_law()).sum()
 
 
+@pytest.mark.slow
 def test_several_tokens_approach_the_law_as_T_grows():
     distance = [
         total_variation(draw_three(absorbing(T), jax.random.key(0))) for T in (1, 8, 64)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from d3pm import tables
 from d3pm.toys import (
@@ -20,6 +21,7 @@ from diffjax.d3pm import samplers, unmasking
 from diffjax.d3pm.samplers import sample
 
 
+@pytest.mark.slow
 def test_first_hitting_has_the_law_of_ancestral_sampling():
     """Two-sample chi-square over all 64 states, at a T where steps coincide."""
     for T in (2, 5):
@@ -63,6 +65,7 @@ def test_reveal_has_the_law_of_ancestral_sampling():
     assert alike_p(a, b) > 1e-4
 
 
+@pytest.mark.slow
 def test_remasking_keeps_the_law_and_mends():
     """One token: exact for any strength. Three at few steps: closer than without."""
     family = absorbing(5)
