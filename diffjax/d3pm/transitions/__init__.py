@@ -12,11 +12,19 @@ Q is row-stochastic: laws are rows, and multiply from the left. Q_{s..s} = I. be
 """
 
 from diffjax.d3pm.transitions.dense import from_matrices
+from diffjax.d3pm.transitions.nearest import nearest
+from diffjax.d3pm.transitions.ordinal import banded, gaussian
+from diffjax.d3pm.transitions.products import cumulative, cumulative_scan
 from diffjax.d3pm.transitions.rank_one import absorbing, marginal, uniform
 
 __all__ = [
     "absorbing",
+    "banded",
+    "cumulative",
+    "cumulative_scan",
     "from_matrices",
+    "gaussian",
     "marginal",
+    "nearest",
     "uniform",
 ]

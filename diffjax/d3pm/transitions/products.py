@@ -1,14 +1,14 @@
 """Products of one-step matrices: all of them from 0, and any stretch from a few blocks.
 
 `cumulative` and `cumulative_scan` are the products themselves, as pure functions.
-`Products` keeps what Q_{s..t} needs: a lookup where s = 0 or s = t - 1, and otherwise at
-most 6 log_4(T) products of blocks of 4, 16, 64, ... steps, in T (1 + 1/3) matrices.
+`Products` keeps what Q_{s..t} needs: a lookup where s = 0 or s = t - 1, and otherwise
+at most 6 log_4(T) products of blocks of 4, 16, 64, ... steps, in T (1 + 1/3) matrices.
 Where every matrix is the same read backwards, Q[K-1-i, K-1-j] = Q[i, j], half its rows
 are enough.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +86,7 @@ def build(step: Callable[[int], np.ndarray], T: int, H: int) -> Products:
     while level:
         levels.append(np.stack(level).astype(dtype))
         whole = len(level) // BASE * BASE
-        level = [_chain(level[i : i + BASE], H) for i in range(0, whole, BASE) if whole]
+        level = [_chain(level[i : i + BASE]) for i in range(0, whole, BASE)]
     return Products(jnp.asarray(prefix), jnp.asarray(np.concatenate(levels)))
 
 
@@ -129,7 +129,7 @@ def matmul(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def unfold(rows: Array, K: int) -> Array:
+def unfold(rows: Any, K: int) -> Array:
     r"""A matrix that reads the same backwards, from the first half of its rows.
 
         Q[K-1-i, K-1-j] = Q[i, j]
@@ -173,11 +173,11 @@ def log_prior_table(Q_bar: np.ndarray) -> Array:
         return inputs.table(np.log(limit_law(Q_bar)))
 
 
-def _chain(blocks: list[np.ndarray], H: int) -> np.ndarray:
+def _chain(blocks: list[np.ndarray]) -> np.ndarray:
     product = blocks[0]
     for block in blocks[1:]:
-        product = product @ unfold(block, block.shape[1])
-    return product[:H]
+        product = product @ np.asarray(unfold(block, block.shape[1]))
+    return product
 
 
 def _longest_run(

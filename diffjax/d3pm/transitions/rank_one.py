@@ -195,8 +195,8 @@ def absorbing(betas: Sequence[float] | np.ndarray, K: int, *, mask: int) -> Abso
 
         Q_t = (1 - beta_t) I + beta_t 1 e_mask^T
 
-    Austin et al. 2021, appendix A.2.2. The mask is one of the K: for an extra token give
-    the vocabulary's size plus one as K, and mask = K - 1; for a grey pixel, K // 2.
+    Austin et al. 2021, appendix A.2.2. The mask is one of the K: for an extra token
+    give the vocabulary's size plus one as K, and mask = K - 1; for grey, K // 2.
 
     Args: betas: [T], for t = 1..T, in [0, 1].  K: categories, the mask counted.
         mask: in 0..K-1.
@@ -205,8 +205,8 @@ def absorbing(betas: Sequence[float] | np.ndarray, K: int, *, mask: int) -> Abso
     K = inputs.categories(K)
     if not isinstance(mask, int | np.integer) or not 0 <= mask < K:
         raise ValueError(
-            f"expected mask in 0..K-1 = 0..{K - 1}, got {mask!r}; K counts the mask, so "
-            "an extra token needs K one greater, and is mask = K - 1"
+            f"expected mask in 0..K-1 = 0..{K - 1}, got {mask!r}; K counts the mask, "
+            "so an extra token needs K one greater, and is mask = K - 1"
         )
     return Absorbing(survival(betas), K, int(mask))
 
