@@ -10,6 +10,7 @@ from diffjax.core import (
     oracle,
     precision,
     schedules,
+    times,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "oracle",
     "precision",
     "schedules",
+    "times",
 ]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffjax.core import chain, checks, gaussian
+from diffjax.core import chain, checks, gaussian, times
 from diffjax.core.bounds import Bound
 from diffjax.ddpm.predict import Denoise
 from diffjax.types import Array
@@ -174,7 +174,7 @@ def bound(
     num = x.shape[0]
     keys = jax.vmap(lambda k: jax.random.split(k, 3))(chain.example_keys(rng, num))
     u = jax.vmap(jax.random.uniform)(keys[:, 0])
-    t = (u[0] + jnp.arange(num) / num) % 1
+    t = times.antithetic(u)
 
     def of_example(keys: Array, x: Array, t: Array) -> Bound:
         eps_0, eps = chain.normal(keys[1], x), chain.normal(keys[2], x)

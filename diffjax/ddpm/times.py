@@ -5,33 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffjax.core.times import stratified as stratified
+from diffjax.core.times import uniform as uniform
 from diffjax.types import Array
-
-
-def uniform(u: Array, T: int) -> Array:
-    r"""Independent uniform steps.
-
-        t_i = 1 + floor(u_i T)
-
-    Ho et al. 2020 (arXiv:2006.11239), algorithm 1.
-
-    Args: u: [B] uniform on [0, 1).  T: number of steps.
-    Returns: integer [B], in 1..T (steps, no unit).
-    """
-    return 1 + jnp.minimum(jnp.floor(u * T), T - 1).astype(jnp.int32)
-
-
-def stratified(u: Array, T: int) -> Array:
-    r"""Evenly spread steps with one shared random shift: less variance, still uniform.
-
-        t_i = 1 + floor( ((u_0 + i / B) mod 1) T )
-
-    Kingma et al. 2021 (VDM, arXiv:2107.00630), appendix I.1 ("antithetic").
-
-    Args: u: [B] uniform on [0, 1), of which the first is used.  T: number of steps.
-    Returns: integer [B], in 1..T (steps, no unit).
-    """
-    return uniform((u[0] + jnp.arange(u.shape[0]) / u.shape[0]) % 1, T)
 
 
 class History(NamedTuple):

@@ -13,6 +13,10 @@ from diffjax.core.oracle.finite_data import (
     smoothed_log_prob,
     source_weights,
 )
+from diffjax.core.oracle.finite_discrete import (
+    discrete_denoiser,
+    discrete_leave_one_out,
+)
 from diffjax.core.oracle.gaussian_mixture import (
     Mixture,
     denoiser,
@@ -33,6 +37,8 @@ __all__ = [
     "attract",
     "denoiser",
     "diffused",
+    "discrete_denoiser",
+    "discrete_leave_one_out",
     "finite_dae",
     "finite_denoiser",
     "gaussian",

@@ -1,0 +1,134 @@
+"""The only place where a network is seen: anything with `init` and `apply` will do.
+
+A network takes and returns batches: `net.apply(params, x [B, ...], t [B])` are logits
+[B, ..., K] of p(x_0 | x_t), or of whatever `predict` takes them for.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from diffjax.core.bounds import Bound
+from diffjax.d3pm import likelihood, losses, samplers
+from diffjax.d3pm import predict as predictions
+from diffjax.d3pm.predict import Denoise, Predict
+from diffjax.d3pm.process import Transitions
+from diffjax.d3pm.samplers import Step
+from diffjax.types import Array, Batch, Metrics, Net, Objective, Params, Sampler
+
+Loss = Callable[[Denoise, Any, Array, Array], Array]
+"""(denoise, transitions, rng, x_0 [B, ...]) -> [] nats per example."""
+Guide = Callable[[Denoise], Denoise]
+
+
+def example_net(net: Net, params: Params, *extra: Array) -> Denoise:
+    r"""A batched network as a function of one example.
+
+        f(x, t) = net.apply(params, x[None], t[None])[0]
+
+    Args: net: Net.  params: its parameters.  extra: further inputs of one example.
+    Returns: (x [...], t []) -> [..., K] (logits).
+    """
+    rest = [value[None] for value in extra]
+    return lambda x, t: net.apply(params, x[None], t[None], *rest)[0]
+
+
+def unguided(denoise: Denoise) -> Denoise:
+    r"""The denoiser as it is.
+
+        denoise' = denoise
+
+    Args: denoise: one example.
+    Returns: denoise (logits).
+    """
+    return denoise
+
+
+def objective(
+    net: Net,
+    transitions: Transitions,
+    *,
+    loss: Loss = losses.vb_loss,
+    guide: Guide = unguided,
+) -> Objective:
+    r"""Train a network on any loss of this chapter.
+
+        L = loss(net, transitions, rng, x_0),    by default the bound, L_vb
+
+    Austin et al. 2021 (arXiv:2107.03006), eqs. 1 and 5. Options are bound beforehand:
+    `functools.partial(losses.hybrid_loss, lam=0.01)`.
+
+    Args: net: (x [B, ...], t [B]) -> [B, ..., K].  transitions: a family.  loss: of
+        `losses`, `masked` or `continuous`.  guide: denoise -> denoise, for example
+        `predict.zero_masked` with its mask.
+    Returns: Objective (nats per example).
+    """
+
+    def init(rng: Array, batch: Batch) -> Params:
+        x = batch["x"]
+        return net.init(rng, x, jnp.ones(x.shape[0], jnp.int32))
+
+    def value(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
+        x_0 = batch["x"]
+        nats = loss(guide(example_net(net, params)), transitions, rng, x_0)
+        bits = nats / (x_0[0].size * jnp.log(2))
+        return nats, {"loss": nats, "bits_per_dim": bits}
+
+    return Objective(init, value)
+
+
+def sampler(
+    net: Net,
+    transitions: Transitions,
+    shape: tuple[int, ...],
+    *,
+    step: Step | None = None,
+    predict: Predict = predictions.joint,
+    ts: Any = None,
+    guide: Guide = unguided,
+) -> Sampler:
+    r"""Draw with a trained network.
+
+        x_T ~ p(x_T),    x_s ~ p(x_s | x_t) down to x_0
+
+    Austin et al. 2021, section 3.
+
+    Args: net: as trained.  transitions: a family.  shape: of one example.  step,
+        predict, ts: as for `samplers.sample`.  guide: denoise -> denoise.
+    Returns: Sampler: (params, rng, num) -> integer [num, *shape] (category indices).
+    """
+
+    def draw(params: Params, rng: Array, num: int) -> Array:
+        denoise, size = guide(example_net(net, params)), (num, *shape)
+        return samplers.sample(
+            denoise, transitions, rng, size, step=step, predict=predict, ts=ts
+        )
+
+    return draw
+
+
+def bound(
+    net: Net,
+    transitions: Transitions,
+    *,
+    predict: Predict = predictions.joint,
+    ts: Any = None,
+    guide: Guide = unguided,
+) -> Callable[[Params, Array, Batch], Bound]:
+    r"""The exact bound of a trained network.
+
+        (params, rng, batch) -> Bound
+
+    Austin et al. 2021, eq. 1.
+
+    Args: net: as trained.  transitions: a family.  predict, ts: as for
+        `likelihood.bound`.  guide: denoise -> denoise.
+    Returns: a function to Bound of [B], [B, T - 1], [B]; nats.
+    """
+
+    def evaluate(params: Params, rng: Array, batch: Batch) -> Bound:
+        denoise, x_0 = guide(example_net(net, params)), batch["x"]
+        return likelihood.bound(denoise, transitions, rng, x_0, predict=predict, ts=ts)
+
+    return evaluate

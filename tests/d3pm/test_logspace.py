@@ -1,0 +1,91 @@
+"""Categorical algebra with structural zeros, against plain probabilities."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffjax.core import categorical
+from diffjax.d3pm import likelihood
+
+P = np.array([[0.2, 0.0, 0.5, 0.3], [0.0, 1.0, 0.0, 0.0]])
+Q = np.array([[0.1, 0.9, 0.0], [0.3, 0.3, 0.4], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def logs(p):
+    return categorical.log(jnp.asarray(p))
+
+
+def test_log_matmul_is_the_product(x64):
+    got = categorical.log_matmul(logs(P), logs(Q))
+    np.testing.assert_allclose(np.exp(got), P @ Q, atol=1e-15)
+    np.testing.assert_array_equal(np.isneginf(got), P @ Q == 0)
+    scaled = categorical.log_matmul(logs(P) - 5000, logs(Q) - 3000)
+    np.testing.assert_allclose(scaled, got - 8000, rtol=1e-12)
+
+
+def test_log_matmul_of_impossible_rows_and_columns():
+    zero = jnp.full((1, 4), -jnp.inf)
+    assert np.isneginf(categorical.log_matmul(zero, logs(Q))).all()
+    slope = jax.grad(lambda v: jnp.exp(categorical.log_matmul(v, logs(Q))).sum())
+    assert np.isfinite(slope(zero)).all() and np.isfinite(slope(logs(P))).all()
+
+
+def test_normalise_keeps_the_impossible():
+    got = categorical.normalise(jnp.stack([logs(P[0]) + 3, jnp.full(4, -jnp.inf)]))
+    np.testing.assert_allclose(np.exp(got[0]), P[0], atol=1e-7)
+    assert np.isneginf(got[1]).all()
+    slope = jax.grad(lambda v: jnp.exp(categorical.normalise(v)).sum())
+    assert np.isfinite(slope(jnp.full((1, 4), -jnp.inf))).all()
+
+
+def test_half_precision_is_widened():
+    assert categorical.normalise(jnp.zeros(4, jnp.bfloat16)).dtype == jnp.float32
+
+
+def test_kl_with_zeros():
+    q, p = logs([0.5, 0.5, 0.0, 0.0]), logs([0.25, 0.25, 0.5, 0.0])
+    np.testing.assert_allclose(categorical.kl(q, p), np.log(2), rtol=1e-6)
+    assert categorical.kl(p, q) == np.inf and categorical.kl(q, q) == 0
+    for argument in (0, 1):
+        slope = jax.grad(categorical.kl, argument)(q, p)
+        assert np.isfinite(slope).all()
+
+
+def test_kl_is_never_negative():
+    logits = jax.random.normal(jax.random.key(0), (1000, 300)) * 5
+    shifted = logits + 1e-6 * jax.random.normal(jax.random.key(1), (1000, 300))
+    assert (jax.vmap(categorical.kl)(logits, shifted) >= 0).all()
+
+
+def test_at_and_one_hot():
+    logits = jnp.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(categorical.at(logits, jnp.asarray([2, 0])), [2, 3])
+    assert np.isnan(categorical.at(logits, jnp.asarray([3, -1]))).all()
+    got = np.exp(categorical.one_hot(jnp.asarray([2, 0]), 3))
+    np.testing.assert_array_equal(got, np.eye(3)[[2, 0]])
+
+
+def test_guard_works_under_jit():
+    guard = jax.jit(lambda x: categorical.guard(jnp.ones(()), x, 4))
+    assert guard(jnp.asarray([0, 3])) == 1
+    assert np.isnan(guard(jnp.asarray([0, 4]))) and np.isnan(guard(jnp.asarray([-1])))
+
+
+def test_the_noise_has_the_exact_tail():
+    """The default never exceeds 15.94, so p below 1e-7 would be drawn too rarely."""
+    key, x = jax.random.key(0), jnp.zeros(50, jnp.int32)
+    got = likelihood.gumbel(7)(key, x)
+    np.testing.assert_array_equal(got, jax.random.gumbel(key, (50, 7), mode="high"))
+    assert (got != jax.random.gumbel(key, (50, 7), mode="low")).any()
+
+
+def test_bad_tokens_are_named():
+    with pytest.raises(ValueError, match="expected x in 0..3, got values from -1 to 2"):
+        categorical.tokens("x", jnp.asarray([-1, 2]), 4)
+    with pytest.raises(ValueError, match="expected integer x .* got dtype float32"):
+        categorical.tokens("x", jnp.zeros(2), 4)
+    with pytest.raises(ValueError, match="expected mask in 0..3, got 4; K counts"):
+        categorical.mask("mask", 4, 4)
+    with pytest.raises(ValueError, match="expected x without the mask 2"):
+        categorical.without("x", jnp.asarray([1, 2]), 2)
