@@ -60,7 +60,7 @@ def polynomial(power: float) -> Alpha:
     Shi et al. 2024, table 4.
 
     Args: power: w > 0.
-    Returns: an `Alpha` (probability).
+    Returns: an `Alpha`, t [] -> [] (probability).
     """
     if not power > 0:
         raise ValueError(f"expected power > 0, got {power}; 1 is `linear`")

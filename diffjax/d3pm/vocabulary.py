@@ -134,7 +134,7 @@ def rows(num: int, K: int) -> int:
         the largest r with r | num and r K <= BLOCK, at least 1
 
     Args: num: positions.  K: categories.
-    Returns: int (positions).
+    Returns: int (positions, no unit).
     """
     most = max(1, min(num, BLOCK // K))
     return next(r for r in range(most, 0, -1) if num % r == 0)

@@ -50,7 +50,8 @@ def survival(betas: Sequence[float] | np.ndarray) -> Survival:
     with np.errstate(divide="ignore"):  # log 0 is meant
         log_keep = np.maximum(np.log1p(-inputs.betas(betas)), -NEVER)
     digits = np.finfo(jax.dtypes.canonicalize_dtype(np.float64)).nmant
-    grid = 2.0 ** (np.ceil(np.log2(max(-log_keep.sum(), 1e-30))) - digits)
+    total = -log_keep.sum() or 1.0
+    grid = 2.0 ** (np.ceil(np.log2(total)) - digits)
     whole_part = np.round(log_keep / grid) * grid
     rest = np.cumsum(log_keep - whole_part)
     carry = np.round(rest / grid) * grid
