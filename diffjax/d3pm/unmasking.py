@@ -35,7 +35,7 @@ def reveal(
     x_t: Array,
     t: Array,
     s: Array,
-    key: Array,
+    noise: Array,
     memory: Any,
 ) -> tuple[Array, Any]:
     r"""`ancestral` for a large vocabulary: no K numbers a token besides the logits.
@@ -46,10 +46,10 @@ def reveal(
     Shi et al. 2024 (MD4, arXiv:2406.04329), eq. 5. Its `draw` is `keys`.
 
     Args: denoise: one example.  transitions: absorbing.  x_t: integer [...].  t, s: [].
-        key: the noise of a step.  memory: returned as it is.
+        noise: a key.  memory: returned as it is.
     Returns: x_s integer [...], memory (category indices).
     """
-    rng_coin, rng_token = jax.random.split(key)
+    rng_coin, rng_token = jax.random.split(noise)
     mask = transitions.mask
     token = vocabulary.draw(denoise(x_t, t), rng_token, impossible=mask)
     coin = jax.random.uniform(rng_coin, x_t.shape)
