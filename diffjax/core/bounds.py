@@ -54,12 +54,12 @@ def bits_per_dim(nats: Array, num_dims: int) -> Array:
 
 
 def importance_bound(log_w: Array) -> Array:
-    r"""The importance-weighted bound of one example; k = 1 is the ELBO.
+    r"""The importance-weighted bound; k = 1 is the ELBO.
 
         L_k = log 1/k sum_i w_i,    w_i = p(x, z_i) / q(z_i | x)
 
-    Burda et al. 2015 (arXiv:1509.00519), eq. 8. The logarithm is inside the mean over
-    examples, so batches are by vmap.
+    Burda et al. 2015 (IWAE, arXiv:1509.00519). One bound for each trailing index:
+    average over examples after the logarithm, never before.
 
     Args: log_w: [k, ...] nats.
     Returns: [...] nats.

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from diffjax.types import Array
 
 Step = Callable[[Array, Array, Array, Array, Any], tuple[Array, Any]]
-"""(x_t, t, s, noise, memory) -> (x_s, memory). At the start of a chain memory is None:
-the step returns what it wants to remember, and the chain begins with zeros like it."""
+"""(x_t, t, s, noise, memory) -> (x_s, memory). A chain traces the step once with memory
+None, to learn the shapes of what it remembers, and starts from zeros of these shapes:
+so zeros must mean "nothing yet"."""
 Draw = Callable[[Array, Array], Array]
 """(key, x_t) -> the noise of one step."""
 

@@ -13,13 +13,14 @@ def log_prob(x: Array, mean: Array, log_var: Array) -> Array:
 
         log N(x; mean, var) = -1/2 sum [ log(2 pi var) + (x - mean)^2 / var ]
 
-    Lecture 02 (VAE), "Gaussian VAE", proof; the constant is kept (errata E8).
+    Lecture 02 (VAE), "Gaussian VAE", proof, with the constant that it calls C.
 
     Args: x, mean: [...].  log_var: [...] or [] for one variance shared by all.
     Returns: [] nats.
     """
     chex.assert_equal_shape([x, mean])
     x, mean, log_var = widen(x, mean, log_var)
+    _same_or_shared(mean, log_var)
     squared = jnp.square(x - mean) * jnp.exp(-log_var)
     return -0.5 * jnp.sum(jnp.log(2 * jnp.pi) + log_var + squared)
 
@@ -30,13 +31,14 @@ def kl(mean_q: Array, log_var_q: Array, mean_p: Array, log_var_p: Array) -> Arra
         KL(q || p) = 1/2 sum [ var_q / var_p - 1 - log(var_q / var_p)
                                + (mean_q - mean_p)^2 / var_p ]
 
-    Diagonal case of the KL in "Diffusion Probabilistic Models" (blog), Objective.
+    Diagonal case of the KL in the blog "Diffusion Probabilistic Models".
 
     Args: mean_q, mean_p: [...].  log_var_q, log_var_p: [...] or [] if shared by all.
     Returns: [] nats.
     """
     chex.assert_equal_shape([mean_q, mean_p])
     mean_q, log_var_q, mean_p, log_var_p = widen(mean_q, log_var_q, mean_p, log_var_p)
+    _same_or_shared(mean_q, log_var_q, log_var_p)
     # expm1 keeps the digits that `exp(d) - 1 - d` loses when the variances are close.
     d = log_var_q - log_var_p
     squared = jnp.square(mean_q - mean_p) * jnp.exp(-log_var_p)
@@ -54,6 +56,7 @@ def kl_standard(mean: Array, log_var: Array) -> Array:
     Returns: [] nats.
     """
     mean, log_var = widen(mean, log_var)
+    _same_or_shared(mean, log_var)
     return 0.5 * jnp.sum(jnp.expm1(log_var) - log_var + jnp.square(mean))
 
 
@@ -63,7 +66,7 @@ def kl_full(mean_q: Array, cov_q: Array, mean_p: Array, cov_p: Array) -> Array:
         KL(q || p) = 1/2 [ log |S_p| / |S_q| - D + tr(S_p^-1 S_q)
                            + (m_p - m_q)^T S_p^-1 (m_p - m_q) ]
 
-    "Diffusion Probabilistic Models" (blog), "KL Divergence between two Gaussian
+    Blog "Diffusion Probabilistic Models", "KL Divergence between two Gaussian
     distributions".
 
     Args: mean_q, mean_p: [D].  cov_q, cov_p: [D, D], symmetric positive definite.
@@ -109,6 +112,12 @@ def log_prob_full(x: Array, mean: Array, cov: Array) -> Array:
     x, mean, cov = widen(x, mean, cov)
     root = jnp.linalg.cholesky(cov)
     whitened = solve_triangular(root, x - mean, lower=True)
-    # Broadcasting log(2 pi) over the D entries supplies the D log 2 pi.
-    terms = 0.5 * (jnp.log(2 * jnp.pi) + jnp.square(whitened))
-    return -jnp.sum(terms + jnp.log(jnp.diag(root)))
+    log_det = 2 * jnp.sum(jnp.log(jnp.diag(root)))
+    constant = x.shape[0] * jnp.log(2 * jnp.pi)
+    return -0.5 * (constant + log_det + jnp.sum(jnp.square(whitened)))
+
+
+def _same_or_shared(mean: Array, *log_vars: Array) -> None:
+    for log_var in log_vars:
+        if log_var.ndim:
+            chex.assert_equal_shape([mean, log_var])

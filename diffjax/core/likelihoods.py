@@ -99,8 +99,8 @@ def discretized_logistic(
         log p(x) = sum log [ S((c + h - mean) / s) - S((c - h - mean) / s) ],
         S(u) = 1 / (1 + exp -u)
 
-    Kingma et al. 2016 (arXiv:1606.04934), section 5.2; Salimans et al. 2017
-    (arXiv:1701.05517), eq. 2.
+    Kingma et al. 2016 (IAF, arXiv:1606.04934); Salimans et al. 2017 (PixelCNN++,
+    arXiv:1701.05517), eq. 2.
 
     Args: x: integer [...].  mean: [...].  log_scale: [...] or [], log s.  levels: how
         many.
@@ -181,8 +181,8 @@ def _log_normal_interval(middle: Array, width: Array) -> Array:
     # For a narrow bin the difference of the two has no digits left, but the density
     # at the midpoint is right to second order.
     narrow = width < jnp.finfo(middle.dtype).eps ** (1 / 3)
-    # d log Phi(u) / du > -u bounds the ratio, and so repairs what rounding does to it
-    # thousands of deviations out.
+    # d log Phi(u) / du > -u, so the log ratio is at most middle * width; far out,
+    # rounding would break this.
     log_ratio = jnp.minimum(log_below - log_above, middle * width)
     log_ratio = jnp.where(narrow, -1, log_ratio)
     exact = log_above + jnp.log(-jnp.expm1(log_ratio))

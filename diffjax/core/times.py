@@ -23,7 +23,9 @@ def stratified(u: Array, T: int) -> Array:
 
         t_i = 1 + floor( ((u_0 + i / B) mod 1) T )
 
-    Kingma et al. 2021 (VDM, arXiv:2107.00630), appendix I.1 ("antithetic").
+    Kingma et al. 2021 (VDM, arXiv:2107.00630), appendix I.1, "Low-discrepancy
+    sampler". The shift is that of the local batch, so on several devices the steps are
+    spread within each.
 
     Args: u: [B] uniform on [0, 1), of which the first is used.  T: number of steps.
     Returns: integer [B], in 1..T (steps, no unit).
@@ -49,7 +51,7 @@ def antithetic(u: Array) -> Array:
 
         t_i = (u_0 + i / B) mod 1
 
-    Kingma et al. 2021, appendix I.1 ("antithetic").
+    Kingma et al. 2021, appendix I.1, "Low-discrepancy sampler".
 
     Args: u: [B] uniform on [0, 1), of which the first is used.
     Returns: real [B] in [0, 1) (no unit).

@@ -19,7 +19,14 @@ from diffjax.ddpm import (
     weights,
 )
 from diffjax.ddpm.likelihood import bound, flow_log_prob
-from diffjax.ddpm.losses import hybrid_loss, simple_loss, v_loss, vlb_loss, x_0_loss
+from diffjax.ddpm.losses import (
+    hybrid_loss,
+    importance_vlb_loss,
+    simple_loss,
+    v_loss,
+    vlb_loss,
+    x_0_loss,
+)
 from diffjax.ddpm.objective import (
     hybrid_objective,
     net_bound,
@@ -33,6 +40,7 @@ from diffjax.ddpm.samplers import (
     ancestral_with,
     ddim,
     ddim_inverse,
+    decode,
     invert,
     sample,
     trajectory,
@@ -48,6 +56,7 @@ __all__ = [
     "continuous",
     "ddim",
     "ddim_inverse",
+    "decode",
     "diffuse",
     "dpm_solver_pp",
     "flow_log_prob",
@@ -57,6 +66,7 @@ __all__ = [
     "heun_with_churn",
     "hybrid_loss",
     "hybrid_objective",
+    "importance_vlb_loss",
     "invert",
     "large",
     "learned",

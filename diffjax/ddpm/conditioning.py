@@ -65,7 +65,7 @@ def conditional_sampler(
     parameterization: Parameterization = predict.EPS,
     step: Step | None = None,
     ts: Any = None,
-    guide: Callable[[Denoise], Denoise] = guidance.clipped,
+    guide: Callable[[Denoise], Denoise] = guidance.unguided,
 ) -> Sampler:
     r"""Draw one class with classifier-free guidance.
 
@@ -139,7 +139,7 @@ def self_conditioned_sampler(
     parameterization: Parameterization = predict.EPS,
     step: Step | None = None,
     ts: Any = None,
-    guide: Callable[[Denoise], Denoise] = guidance.clipped,
+    guide: Callable[[Denoise], Denoise] = guidance.unguided,
 ) -> Sampler:
     r"""Draw with a network that is shown its estimate of the step before.
 

@@ -35,7 +35,7 @@ def linear_gamma(gamma_min: float = -13.3, gamma_max: float = 5.0) -> Gamma:
 
 
 class GammaParams(NamedTuple):
-    """Weights of the monotone network; only their absolute values are used.
+    """Weights of the monotone network; slope, inner and outer by absolute value.
 
     slope, offset: [] of the linear part.  inner, inner_offset, outer: [width].
     """
@@ -54,7 +54,7 @@ def init_gamma(
 
         slope = gamma_max - gamma_min,    offset = gamma_min,    the rest ~ N(0, 1)
 
-    Kingma et al. 2021, appendix H.
+    Kingma et al. 2021, after their published code, which draws smaller weights.
 
     Args: rng: key.  gamma_min, gamma_max: its ends at the start.  width: hidden units.
     Returns: GammaParams.
@@ -69,7 +69,7 @@ def monotone_gamma(params: GammaParams) -> Gamma:
 
         gamma(t) = |a| t + b + 1/W sum_i |c_i| (2 sigmoid(|d_i| (2 t - 1) + e_i) - 1)
 
-    Kingma et al. 2021, appendix H.
+    Kingma et al. 2021, published code.
 
     Args: params: GammaParams.
     Returns: t [] -> gamma [] (nats).
@@ -105,7 +105,7 @@ def diffusion_loss(
         L_inf = -1/2 d SNR/dt || x - x_hat(z_t, t) ||^2
               = 1/2 gamma'(t) || eps - eps_hat ||^2
 
-    Kingma et al. 2021, eq. 15; its mean over t depends on gamma by its ends only.
+    Kingma et al. 2021, eqs. 15-18; its mean over t depends on gamma by its ends only.
 
     Args: denoise: (z_t, t) -> x.  gamma: Gamma.  x, eps: [...].  t: real [].
     Returns: [] nats.
@@ -118,17 +118,18 @@ def diffusion_loss(
 def stepped_diffusion_loss(
     denoise: Denoise, gamma: Gamma, x: Array, eps: Array, t: Array, *, T: int
 ) -> Array:
-    r"""The diffusion loss of T steps of one example, at the step that ends at t.
+    r"""The diffusion loss of T steps of one example, at one of them.
 
         L_T = T/2 ( SNR(s) - SNR(t) ) || x - x_hat(z_t, t) ||^2,    s = t - 1/T
 
-    Kingma et al. 2021, eq. 14; t is rounded up to a multiple of 1/T.
+    Kingma et al. 2021, eq. 13, for the step of length 1/T that the given t is in.
 
     Args: as for `diffusion_loss`.  T: number of steps.
     Returns: [] nats.
     """
-    t = jnp.ceil(t * T) / T
-    g_t, g_s = gamma(t), gamma(t - 1 / T)
+    i = jnp.minimum(jnp.floor(t * T), T - 1)
+    t, s = (i + 1) / T, i / T
+    g_t, g_s = gamma(t), gamma(s)
     lost = jnp.exp(-g_t) * jnp.expm1(g_t - g_s)  # SNR(s) - SNR(t)
     x_hat = denoise(diffuse(gamma, x, eps, t), t)
     return 0.5 * T * lost * jnp.sum(jnp.square(x - x_hat))
@@ -141,7 +142,8 @@ def log_decoder(gamma: Gamma, x: Array, z_0: Array, *, levels: int = 256) -> Arr
         c_k = (2 k + 1) / levels - 1
 
     Kingma et al. 2021, section 3.3 and published code. The levels are at the centres of
-    `levels` equal bins, as VDM places them, not at -1 and 1.
+    `levels` equal bins, as VDM places them, not at -1 and 1: data placed as in DDPM goes
+    in times (levels - 1) / levels, and gives NaN otherwise.
 
     Args: gamma: Gamma.  x: [...] on those levels.  z_0: [...].  levels: how many.
     Returns: [] nats.
@@ -163,7 +165,7 @@ def bound(
 
         log p(x) >= E log p(x | z_0) - L_inf - KL( q(z_1 | x) || N(0, I) )
 
-    Kingma et al. 2021, eqs. 8 and 15.
+    Kingma et al. 2021, eqs. 11 and 15.
 
     Args: denoise: (z_t, t) -> x.  gamma: Gamma, may close over its parameters.  rng:
         key, or keys [B].  x: [B, ...] on the levels of `log_decoder`.  levels: their
@@ -197,7 +199,7 @@ def continuous_loss(
 
         L = -E elbo
 
-    Kingma et al. 2021, eq. 8.
+    Kingma et al. 2021, eq. 11.
 
     Args: as for `bound`.
     Returns: [] nats per example.

@@ -16,6 +16,17 @@ from diffjax.ddpm.samplers import Step
 from diffjax.types import Array
 
 
+def unguided(denoise: Denoise) -> Denoise:
+    r"""The denoiser as it is.
+
+        x_0_hat' = x_0_hat
+
+    Args: denoise: one example.
+    Returns: denoise (data units).
+    """
+    return denoise
+
+
 def clipped(denoise: Denoise, *, low: float = -1.0, high: float = 1.0) -> Denoise:
     r"""A denoiser whose estimates stay in the data's range.
 
@@ -80,7 +91,7 @@ def within(scale: float, *, low: int, high: int) -> Callable[[Array], Array]:
 
         w(t) = scale if low <= t <= high else 1
 
-    Kynkäänniemi et al. 2024 (arXiv:2404.07724), eq. 5.
+    Kynkäänniemi et al. 2024 (arXiv:2404.07724), eq. 6, there an interval of sigma.
 
     Args: scale: w inside.  low, high: steps.
     Returns: t [] -> w [] (no unit).
@@ -184,7 +195,7 @@ def resampling_path(num: int, *, repeats: int, jump: int) -> Array:
 
         0 1 .. j | j-1 .. 0 | 1 .. j | ... j visited `repeats` times, then on from j
 
-    Lugmayr et al. 2022, appendix B (their "jump length" and "resampling").
+    Lugmayr et al. 2022, published code (their "jump length" and "resampling").
 
     Args: num: places of the grid, the last one the data.  repeats: visits of each
         stretch.  jump: its length.
@@ -209,7 +220,7 @@ def _known_or(step: Step, known: Array, mask: Array) -> Step:
             noised = given[0] + jnp.sqrt(given[1]) * eps
             return jnp.where(mask, jnp.where(s > 0, noised, known), drawn)
 
-        def up() -> Array:
+        def up() -> Array:  # t and s swap roles: s is the noisier
             return process.forward(schedule, x_t, eps, s, s=t)
 
         return jax.lax.cond(s < t, down, up), memory

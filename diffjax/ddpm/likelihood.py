@@ -11,7 +11,7 @@ from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm import process
 from diffjax.ddpm.predict import Denoise
-from diffjax.ddpm.variance import Variance, first_clipped, small
+from diffjax.ddpm.variance import Variance, first_clipped, large, small
 from diffjax.types import Array
 
 Decoder = Callable[[Schedule, Array, Array, Array, Array], Array]
@@ -32,7 +32,7 @@ def discretized_decoder(
     2 k / (levels - 1) - 1. A learned variance goes in as `variance`; the published
     code's likelihood is `likelihoods.discretized_gaussian_tanh`.
 
-    Args: variance: of p(x_0 | x_t), by default the posterior's of t = 2.
+    Args: variance: of p(x_0 | x_t), > 0, by default the posterior's of t = 2.
         likelihood: (levels, mean, log_scale, *, levels) -> nats.  levels: how many.
     Returns: a `Decoder`, nats.
     """
@@ -54,7 +54,7 @@ def gaussian_decoder(*, variance: Variance = first_clipped) -> Decoder:
 
     Lecture 02 (VAE), "Gaussian VAE", with its constant.
 
-    Args: variance: of p(x_0 | x_t), by default the posterior's of t = 2.
+    Args: variance: of p(x_0 | x_t), > 0, by default the posterior's of t = 2.
     Returns: a `Decoder`, nats.
     """
 
@@ -98,7 +98,7 @@ def divergence(
 
 
 def prior(schedule: Schedule, x_0: Array, t: Array) -> Array:
-    r"""The bound's last term, RV2 of the notes: small, never 0 (errata E7).
+    r"""The bound's last term, RV2 of the blog: small, but not the 0 it states.
 
         KL( q(x_t | x_0) || N(0, I) ) = 1/2 sum [ ab_t x_0^2 - ab_t - log(1 - ab_t) ]
 
@@ -109,7 +109,9 @@ def prior(schedule: Schedule, x_0: Array, t: Array) -> Array:
     Returns: [] nats.
     """
     mean, _ = process.marginal(schedule, x_0, t)
-    return gaussian.kl_standard(mean, jnp.log1p(-schedule.alpha_bar[t]))
+    ab, noise = schedule.alpha_bar[t], schedule.one_minus_alpha_bar[t]
+    log_var = jnp.where(ab < 0.5, jnp.log1p(-ab), jnp.log(noise))
+    return gaussian.kl_standard(mean, log_var)
 
 
 def bound(
@@ -133,13 +135,15 @@ def bound(
 
     Args: denoise: one example.  schedule: tables [T + 1].  rng: key, or keys [B].
         x_0: [B, ...].  variance: of the reverse step.  decoder: by default
-        `discretized_decoder()`.  ts: integers descending from T to 0, by default all.
+        `discretized_decoder()`, with the small variance of the grid's next step (t = 2
+        if it is whole).  ts: integers descending from T to 0, by default all.
     Returns: Bound of [B], [B, T - 1] for t = 2..T ascending, [B]; nats.
     """
     checks.floating("x_0", x_0)
-    decoder = discretized_decoder() if decoder is None else decoder
     ts = full_grid(schedule) if ts is None else checks.grid(schedule.T, ts)
     ascending = jnp.flip(ts)[1:]
+    if decoder is None:
+        decoder = discretized_decoder(variance=_of_next_step(ascending))
 
     def of_example(rng: Array, x_0: Array) -> Bound:
         def estimate(t: Array) -> tuple[Array, Array]:
@@ -161,6 +165,12 @@ def bound(
         return Bound(reconstruction, divergences, prior(schedule, x_0, ascending[-1]))
 
     return jax.vmap(of_example)(chain.example_keys(rng, x_0.shape[0]), x_0)
+
+
+def _of_next_step(ascending: Array) -> Variance:
+    if len(ascending) == 1:
+        return large
+    return lambda schedule, x_t, t, s: small(schedule, x_t, ascending[1], ascending[0])
 
 
 def full_grid(schedule: Schedule) -> Array:
@@ -221,7 +231,8 @@ def flow_log_prob(
 
     Song et al. 2021 (arXiv:2011.13456), eq. 39, in the angle of Salimans & Ho 2022,
     where v is the velocity and nothing is infinite at either end. It starts at the
-    first step of the grid: what it returns is the density of x_0 + sigma_1 eps.
+    first step of the grid: what it returns is the density of the data blurred by noise
+    of variance (1 - ab_1) / ab_1.
 
     Args: denoise: one example.  schedule: tables [T + 1].  x_0: [...].  trace: like
         `exact_trace`.  ts: integers descending from T to 0, by default all.

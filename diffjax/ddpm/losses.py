@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -12,6 +11,7 @@ from diffjax.core.schedules import Schedule
 from diffjax.ddpm import predict, process, times, weights
 from diffjax.ddpm.likelihood import Decoder, discretized_decoder, divergence, prior
 from diffjax.ddpm.predict import Denoise, Parameterization
+from diffjax.ddpm.times import History, history_update, importance
 from diffjax.ddpm.variance import Variance, small
 from diffjax.ddpm.weights import Weight
 from diffjax.types import Array
@@ -144,6 +144,42 @@ def vlb_loss(
     return jnp.mean(schedule.T * terms + at_T(schedule, x_0, jnp.asarray(schedule.T)))
 
 
+def importance_vlb_loss(
+    denoise: Denoise,
+    schedule: Schedule,
+    rng: Array,
+    x_0: Array,
+    history: History,
+    *,
+    variance: Variance = small,
+    decoder: Decoder | None = None,
+    axis_name: str | None = None,
+) -> tuple[Array, History]:
+    r"""`vlb_loss` with the steps that matter drawn more often, and their history.
+
+        L = E_{t ~ p} (T L_{t-1}) / (T p_t) + L_T,    p_t proportional to sqrt(E[L_t^2])
+
+    Nichol & Dhariwal 2021, eq. 18.
+
+    Args: as for `vlb_loss`.  history: `times.History`, its state so far.  axis_name: of
+        the devices among which the batch is split.
+    Returns: [] nats per example, and the History after this batch.
+    """
+    checks.floating("x_0", x_0)
+    u, eps = _draws(rng, x_0)
+    t, weight = importance(history, u)
+    x_t = jax.vmap(process.diffuse, in_axes=(None, 0, 0, 0))(schedule, x_0, eps, t)
+    x_0_hat = jax.vmap(denoise)(x_t, t)
+    terms = schedule.T * bound_terms(
+        schedule, x_0, x_0_hat, x_t, t, variance=variance, decoder=decoder
+    )
+    at_T = jax.vmap(prior, in_axes=(None, 0, None))
+    last = at_T(schedule, x_0, jnp.asarray(schedule.T))
+    seen = jax.lax.stop_gradient(terms)
+    history = history_update(history, t, seen, axis_name=axis_name)
+    return jnp.mean(weight * terms + last), history
+
+
 def hybrid_loss(
     denoise: Denoise,
     schedule: Schedule,
@@ -162,9 +198,12 @@ def hybrid_loss(
     where L_vlb is in bits per dimension, without its constant last term. Nichol &
     Dhariwal 2021, eq. 16.
 
-    Args: as for `vlb_loss`.  variance: learned.  lam: weight of the bound.
+    Args: as for `vlb_loss`.  variance: learned.  lam: weight of the bound.  decoder: by
+        default `likelihood.discretized_decoder` with this variance.
     Returns: [] mean squared error plus lam bits per dimension.
     """
+    if decoder is None:
+        decoder = discretized_decoder(variance=variance)
     t, x_t = noisy_batch(schedule, rng, x_0, times=times)
     x_0_hat = jax.vmap(denoise)(x_t, t)
     eps_of = jax.vmap(predict.eps_from_x_0, in_axes=(None, 0, 0, 0))
@@ -203,10 +242,18 @@ def bound_terms(
         first = -decode(schedule, x_0, x_t, x_0_hat, t)
         if schedule.T == 1:
             return first
-        # Both branches are differentiated, so at t = 1 the other is taken at t = 2.
+        # Both branches are differentiated, so at t = 1 the tables are read at t = 2; a
+        # network in `variance` is still asked at t, in the call it shares with x_0_hat.
+        var = jnp.where(t > 1, variance(schedule, x_t, t, t - 1), 1)
         upper = jnp.maximum(t, 2)
         rest = divergence(
-            schedule, x_0, x_0_hat, x_t, upper, upper - 1, variance=variance
+            schedule,
+            x_0,
+            x_0_hat,
+            x_t,
+            upper,
+            upper - 1,
+            variance=lambda schedule, x_t, t, s: var,
         )
         return jnp.where(t == 1, first, rest)
 
@@ -227,9 +274,7 @@ def noisy_batch(
     Returns: t integer [B], x_t [B, ...] (data units).
     """
     checks.floating("x_0", x_0)
-    keys = jax.vmap(jax.random.split)(chain.example_keys(rng, x_0.shape[0]))
-    u = jax.vmap(jax.random.uniform)(keys[:, 0])
-    eps = jax.vmap(chain.normal)(keys[:, 1], x_0)
+    u, eps = _draws(rng, x_0)
     t = times(u, schedule.T)
     return t, jax.vmap(process.diffuse, in_axes=(None, 0, 0, 0))(schedule, x_0, eps, t)
 
@@ -242,5 +287,10 @@ def mean_square(error: Array) -> Array:
     Args: error: [B, ...].
     Returns: [B] (unit of the error, squared).
     """
-    chex.assert_rank(error, {*range(1, 9)})
-    return jnp.mean(jnp.square(error).reshape(error.shape[0], -1), axis=1)
+    return jnp.mean(jnp.square(error), axis=tuple(range(1, error.ndim)))
+
+
+def _draws(rng: Array, x_0: Array) -> tuple[Array, Array]:
+    keys = jax.vmap(jax.random.split)(chain.example_keys(rng, x_0.shape[0]))
+    u = jax.vmap(jax.random.uniform)(keys[:, 0])
+    return u, jax.vmap(chain.normal)(keys[:, 1], x_0)

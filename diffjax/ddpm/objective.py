@@ -141,7 +141,7 @@ def sampler(
     parameterization: Parameterization = predict.EPS,
     step: Step | None = None,
     ts: Any = None,
-    guide: Callable[[Denoise], Denoise] = guidance.clipped,
+    guide: Callable[[Denoise], Denoise] = guidance.unguided,
 ) -> Sampler:
     r"""Draw with a trained network.
 
@@ -151,7 +151,7 @@ def sampler(
 
     Args: net: as trained.  schedule: tables [T + 1].  shape: of one example.
         parameterization: what the output means.  step, ts: as for `samplers.sample`.
-        guide: denoise -> denoise, by default clipping to [-1, 1].
+        guide: denoise -> denoise, for example `guidance.clipped` for images.
     Returns: Sampler: (params, rng, num) -> [num, *shape] (data units).
     """
 

@@ -1,4 +1,4 @@
-"""What a network may predict, each from each; x_0 is the hub all others pass through.
+"""What a network may predict: everything to and from x_0, and the usual shortcuts.
 
 Every chapter asks a network for one thing, `denoise(x_t, t) -> x_0`. The
 `denoiser_from_*` turn a network that predicts something else into one, and a
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import chex
 import jax.numpy as jnp
 
+from diffjax.core import checks
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm import process
 from diffjax.types import Array
@@ -109,7 +110,7 @@ def score_from_eps(schedule: Schedule, x_t: Array, eps: Array, t: Array) -> Arra
 
         grad log p_t(x_t) = -E[eps | x_t] / sqrt(1 - alpha_bar_t)
 
-    Song et al. 2021 (arXiv:2011.13456), section 3.4.
+    Dhariwal & Nichol 2021 (arXiv:2105.05233), section 4.2.
 
     Args: schedule: tables [T + 1].  x_t, eps: [...].  t: integer [].
     Returns: [...] score (nats per data unit).
@@ -123,7 +124,7 @@ def eps_from_score(schedule: Schedule, x_t: Array, score: Array, t: Array) -> Ar
 
         E[eps | x_t] = -sqrt(1 - alpha_bar_t) grad log p_t(x_t)
 
-    Song et al. 2021, section 3.4.
+    Dhariwal & Nichol 2021, section 4.2.
 
     Args: schedule: tables [T + 1].  x_t, score: [...].  t: integer [].
     Returns: [...] eps (standard deviations).
@@ -137,7 +138,8 @@ def x_0_from_score(schedule: Schedule, x_t: Array, score: Array, t: Array) -> Ar
 
         E[x_0 | x_t] = (x_t + (1 - alpha_bar_t) grad log p_t(x_t)) / sqrt(alpha_bar_t)
 
-    Efron 2011; lecture 002, "Update", with the noise predictor x - DAE(x).
+    Efron 2011, "Tweedie's formula and selection bias"; slides "Towards Diffusion
+    Models", "Update", with the noise predictor x - DAE(x).
 
     Args: schedule: tables [T + 1].  x_t, score: [...].  t: integer [].
     Returns: [...] x_0 (data units).
@@ -150,7 +152,7 @@ def score_from_x_0(schedule: Schedule, x_t: Array, x_0: Array, t: Array) -> Arra
 
         grad log p_t(x_t) = (sqrt(alpha_bar_t) E[x_0 | x_t] - x_t) / (1 - alpha_bar_t)
 
-    Efron 2011; Song et al. 2021, section 3.4.
+    Efron 2011, "Tweedie's formula and selection bias".
 
     Args: schedule: tables [T + 1].  x_t, x_0: [...].  t: integer [].
     Returns: [...] score (nats per data unit).
@@ -164,7 +166,8 @@ def mean_from_x_0(schedule: Schedule, x_t: Array, x_0: Array, t: Array) -> Array
         mean = ( sqrt(ab_{t-1}) beta_t x_0 + sqrt(1 - beta_t) (1 - ab_{t-1}) x_t )
                / (1 - ab_t)
 
-    Lecture 02 (DDPM), A x_i + B x_0 (errata E4); Ho et al. 2020, eq. 7.
+    Lecture 02 (DDPM), A x_i + B x_0 (which prints bars over every alpha); Ho et al.
+    2020, eq. 7.
 
     Args: schedule: tables [T + 1].  x_t, x_0: [...].  t: integer [].
     Returns: [...] mean of x_{t-1} (data units).
@@ -177,7 +180,8 @@ def mean_from_eps(schedule: Schedule, x_t: Array, eps: Array, t: Array) -> Array
 
         mean = ( x_t - beta_t / sqrt(1 - ab_t) eps ) / sqrt(1 - beta_t)
 
-    Lecture 02 (DDPM), "DDPM Sampling" (errata E4); Ho et al. 2020, eq. 11.
+    Lecture 02 (DDPM), "DDPM Sampling" (which prints bars over every
+    alpha); Ho et al. 2020, eq. 11.
 
     Args: schedule: tables [T + 1].  x_t, eps: [...].  t: integer [].
     Returns: [...] mean of x_{t-1} (data units).
@@ -235,7 +239,7 @@ def denoiser_from_score(schedule: Schedule, f: Denoise) -> Denoise:
 
         denoise(x_t, t) = x_0_from_score(x_t, f(x_t, t), t)
 
-    Song et al. 2021, section 3.4.
+    Dhariwal & Nichol 2021, section 4.2.
 
     Args: schedule: tables [T + 1].  f: (x_t [...], t []) -> score [...].
     Returns: denoise (data units).
@@ -291,4 +295,5 @@ def _roots(
     schedule: Schedule, x_t: Array, value: Array, t: Array
 ) -> tuple[Array, Array]:
     chex.assert_equal_shape([x_t, value])
+    checks.step(schedule.T, t)
     return jnp.sqrt(schedule.alpha_bar[t]), jnp.sqrt(schedule.one_minus_alpha_bar[t])

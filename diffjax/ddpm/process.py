@@ -113,5 +113,18 @@ def between(schedule: Schedule, s: Array, t: Array) -> tuple[Array, Array]:
     # beta = (ab_s - ab_t) / ab_s, where the difference is taken of the smaller of ab
     # and 1 - ab; float32 would still lose 6e-4 of a single step, so that is looked up.
     lost = jnp.where(noise[s] < ab[s], noise[t] - noise[s], ab[s] - ab[t])
-    beta = jnp.where(s == t - 1, schedule.beta[t], lost / ab[s])
-    return ab[t] / ab[s], beta
+    signal = jnp.where(ab[s] > 0, ab[s], 1)  # only at s = t = T can it be 0
+    beta = jnp.where(s == t - 1, schedule.beta[t], lost / signal)
+    return ab[t] / signal, beta
+
+
+def sigma(schedule: Schedule, t: Array) -> Array:
+    r"""The noise of step t, its gradient finite even at t = 0.
+
+        sigma_t = sqrt(1 - alpha_bar_t)
+
+    Args: schedule: tables [T + 1].  t: integer [], 0..T.
+    Returns: [] (standard deviations).
+    """
+    noise = schedule.one_minus_alpha_bar[t]
+    return jnp.where(t > 0, jnp.sqrt(jnp.where(t > 0, noise, 1)), 0)

@@ -3,7 +3,8 @@
     step(denoise, schedule, x_t, t, s, eps, memory) -> (x_s, memory)
 
 One example, s < t, eps standard noise of x_t's shape (ignored by the deterministic
-ones), memory None at the start of a chain. Grids are any integers descending to 0.
+ones). A chain calls a step with memory None once, to learn the shapes of its memory,
+and starts from zeros of these shapes. Grids are any integers descending to 0.
 """
 
 from collections.abc import Callable
@@ -36,8 +37,9 @@ def sample(
 
         x_s ~ p(x_s | x_t)    for (t, s) along the grid
 
-    Lecture 02 (DDPM), "DDPM Sampling" (errata E4); Ho et al. 2020, algorithm 2. Wrap
-    it in `jax.jit` to call it more than once; the grid may be an argument.
+    Lecture 02 (DDPM), "DDPM Sampling" (which prints bars over every alpha); Ho et al.
+    2020, algorithm 2. Wrap it in `jax.jit` to call it more than once; the grid may be
+    an argument.
 
     Args: denoise: one example, as the step wants it.  schedule: tables [T + 1].  rng:
         key, or keys [B].  shape: (B, ...).  step: by default `ancestral`.  ts: integers
@@ -113,8 +115,9 @@ def ancestral_with(variance: Variance) -> Step:
 
     def step(denoise, schedule, x_t, t, s, eps, memory):
         mean, _ = process.posterior(schedule, denoise(x_t, t), x_t, t, s=s)
-        sigma = jnp.sqrt(variance(schedule, x_t, t, s))
-        return mean + jnp.where(s > 0, sigma, 0) * eps, memory
+        var = variance(schedule, x_t, t, s)
+        drawn = jnp.sqrt(jnp.where(s > 0, var, 1)) * eps
+        return mean + jnp.where(s > 0, drawn, 0), memory
 
     return step
 
@@ -159,13 +162,13 @@ def ddim(eta: float = 0.0) -> Step:
     def step(denoise, schedule, x_t, t, s, eps, memory):
         x_0_hat = denoise(x_t, t)
         eps_hat = predict.eps_from_x_0(schedule, x_t, x_0_hat, t)
-        noise_s, noise_t = _noises(schedule, s, t)
         _, beta = process.between(schedule, s, t)
-        # sigma^2 = share (1 - ab_s), so the direction's power never goes below 0.
-        share = eta**2 * beta / noise_t
-        direction = jnp.sqrt(noise_s * (1 - share)) * eps_hat
-        drawn = jnp.sqrt(noise_s * share) * eps
-        return jnp.sqrt(schedule.alpha_bar[s]) * x_0_hat + direction + drawn, memory
+        # Of the noise's power 1 - ab_s this share is fresh; at s = 0 there is none.
+        share = jnp.where(s > 0, beta / schedule.one_minus_alpha_bar[t], 0)
+        kept = jnp.sqrt(1 - eta**2 * share)
+        fresh = eta * jnp.sqrt(jnp.where(s > 0, share, 1))
+        noise = process.sigma(schedule, s) * (kept * eps_hat + fresh * eps)
+        return jnp.sqrt(schedule.alpha_bar[s]) * x_0_hat + noise, memory
 
     return step
 
@@ -176,8 +179,9 @@ def ddim_inverse(*, iterations: int = 1) -> Step:
         x_s = a x_t + b eps_hat(x_s, s),
         a = sqrt(ab_s / ab_t),    b = sqrt(1 - ab_s) - a sqrt(1 - ab_t)
 
-    Song et al. 2021, section 4.3, is one iteration from x_s = x_t; more of them make
-    the round trip exact (Pan et al. 2023, arXiv:2309.04907).
+    The usual inversion calls the network at (x_t, t); this implicit equation, iterated
+    from x_s = a x_t, also holds at t = 0, where no network can be called, and makes the
+    round trip exact (Pan et al. 2023, arXiv:2309.04907).
 
     Args: iterations: of the fixed point, each one call of the network.
     Returns: a step, for grids that ascend (data units).
@@ -186,9 +190,8 @@ def ddim_inverse(*, iterations: int = 1) -> Step:
         raise ValueError(f"expected iterations >= 1, got {iterations}")
 
     def step(denoise, schedule, x_t, t, s, eps, memory):
-        noise_s, noise_t = _noises(schedule, s, t)
         a = jnp.sqrt(schedule.alpha_bar[s] / schedule.alpha_bar[t])
-        b = jnp.sqrt(noise_s) - a * jnp.sqrt(noise_t)
+        b = process.sigma(schedule, s) - a * process.sigma(schedule, t)
 
         def improve(_: int, x_s: Array) -> Array:
             x_0_hat = denoise(x_s, s)
@@ -209,9 +212,9 @@ def invert(
 ) -> Array:
     r"""The noise from which `ddim(0)` makes given examples.
 
-        x_T such that sample(x_T) = x_0
+        x_T such that decode(x_T, step=ddim(0)) = x_0
 
-    Song et al. 2021, section 5.3.
+    Song et al. 2021, section 5.4.
 
     Args: denoise: one example.  schedule: tables [T + 1].  x_0: [B, ...].
         iterations: of `ddim_inverse`.  ts: integers descending from T to 0.
@@ -219,13 +222,31 @@ def invert(
     """
     checks.floating("x_0", x_0)
     ts = full_grid(schedule) if ts is None else checks.grid(schedule.T, ts)
-    step = bind(ddim_inverse(iterations=iterations), denoise, schedule)
-    unused_rng = jax.random.key(0)
-    return jax.vmap(
-        lambda x: chain.reverse(
-            step, unused_rng, x, jnp.flip(ts), draw=lambda rng, x: jnp.zeros_like(x)
-        )
-    )(x_0)
+    step = ddim_inverse(iterations=iterations)
+    return _without_noise(step, denoise, schedule, x_0, jnp.flip(ts))
+
+
+def decode(
+    denoise: Any,
+    schedule: Schedule,
+    x_T: Array,
+    *,
+    step: Step | None = None,
+    ts: Any = None,
+) -> Array:
+    r"""`sample` without noise, from given starts: DDIM as a decoder.
+
+        x_s = step(x_t) with eps = 0    for (t, s) along the grid
+
+    Song et al. 2021, section 5.4.
+
+    Args: denoise: one example.  schedule: tables [T + 1].  x_T: [B, ...].  step: by
+        default `ddim(0)`.  ts: integers descending from T to 0, by default all.
+    Returns: [B, ...] x_0 (data units).
+    """
+    checks.floating("x_T", x_T)
+    ts = full_grid(schedule) if ts is None else checks.grid(schedule.T, ts)
+    return _without_noise(ddim() if step is None else step, denoise, schedule, x_T, ts)
 
 
 def self_conditioned(step: Step) -> Step:
@@ -241,13 +262,14 @@ def self_conditioned(step: Step) -> Step:
 
     def move(denoise, schedule, x_t, t, s, eps, memory):
         inner, previous = (None, jnp.zeros_like(x_t)) if memory is None else memory
+        estimates = []
 
         def informed(x: Array, t: Array) -> Array:
-            return denoise(x, t, previous)
+            estimates.append(denoise(x, t, previous))
+            return estimates[-1]
 
         x_s, inner = step(informed, schedule, x_t, t, s, eps, inner)
-        # Under jit this is the call that `step` has made already.
-        return x_s, (inner, informed(x_t, t))
+        return x_s, (inner, estimates[0])  # the first call is at (x_t, t)
 
     return move
 
@@ -266,5 +288,12 @@ def start(
     return jax.random.normal(first, shape, schedule.beta.dtype), rest
 
 
-def _noises(schedule: Schedule, s: Array, t: Array) -> tuple[Array, Array]:
-    return schedule.one_minus_alpha_bar[s], schedule.one_minus_alpha_bar[t]
+def _without_noise(
+    step: Step, denoise: Any, schedule: Schedule, x: Array, ts: Array
+) -> Array:
+    unused_rng, move = jax.random.key(0), bind(step, denoise, schedule)
+
+    def silence(rng: Array, x: Array) -> Array:
+        return jnp.zeros_like(x)
+
+    return jax.vmap(lambda x: chain.reverse(move, unused_rng, x, ts, draw=silence))(x)

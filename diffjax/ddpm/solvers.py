@@ -31,7 +31,7 @@ def move(schedule: Schedule, x_t: Array, x_0_hat: Array, t: Array, s: Array) -> 
     """
     eps_hat = predict.eps_from_x_0(schedule, x_t, x_0_hat, t)
     signal = jnp.sqrt(schedule.alpha_bar[s]) * x_0_hat
-    return signal + jnp.sqrt(schedule.one_minus_alpha_bar[s]) * eps_hat
+    return signal + process.sigma(schedule, s) * eps_hat
 
 
 class Past(NamedTuple):
@@ -72,13 +72,13 @@ def heun(
     x_0_hat = denoise(x_t, t)
     past = _remember(memory, x_0_hat, schedule, t)
     last = move(schedule, x_t, _mean_estimate(past, 2, schedule, s), t, s)
-    ab, noise = schedule.alpha_bar, schedule.one_minus_alpha_bar
+    ab = schedule.alpha_bar
     x_s, inner = move(schedule, x_t, x_0_hat, t, s), jnp.maximum(s, 1)
     eps_t = predict.eps_from_x_0(schedule, x_t, x_0_hat, t)
     eps_s = predict.eps_from_x_0(schedule, x_s, denoise(x_s, inner), inner)
     signal = ab[t] > 0  # else sigma_t is infinite, and Euler's step exact
     ratio = jnp.sqrt(ab[s] / jnp.where(signal, ab[t], 1))
-    width = jnp.sqrt(noise[s]) - ratio * jnp.sqrt(noise[t])
+    width = process.sigma(schedule, s) - ratio * process.sigma(schedule, t)
     corrected = x_s + jnp.where(signal, width / 2, 0) * (eps_s - eps_t)
     return jnp.where(s > 0, corrected, last), past
 
@@ -101,10 +101,11 @@ def heun_with_churn(churn: float, *, low: float = 0.0, high: float = jnp.inf) ->
     def step(denoise, schedule, x_t, t, s, eps, memory):
         sigma = jnp.sqrt(schedule.one_minus_alpha_bar / schedule.alpha_bar)
         churned = (low <= sigma[t]) & (sigma[t] <= high)
-        raised = jnp.searchsorted(sigma, (1 + churn) * sigma[t])
-        t_hat = jnp.where(churned, jnp.clip(raised, t, schedule.T), t)
+        above = jnp.searchsorted(sigma, (1 + churn) * sigma[t])
+        t_hat = jnp.where(churned, jnp.clip(above, t, schedule.T), t)
         signal, noise = process.between(schedule, t, t_hat)
-        x_hat = jnp.sqrt(signal) * x_t + jnp.sqrt(noise) * eps
+        raised = jnp.sqrt(signal) * x_t + jnp.sqrt(noise) * eps
+        x_hat = jnp.where(t_hat > t, raised, x_t)
         return heun(denoise, schedule, x_hat, t_hat, s, eps, memory)
 
     return step
@@ -115,11 +116,12 @@ def dpm_solver_pp(order: int) -> Step:
 
         x_s = DDIM's move with D = E[ P(u) ],
 
-    where P is the polynomial through the last `order` values of x_0_hat, and the mean
-    is over the step, uniform in sqrt(ab / (1 - ab)): exact wherever x_0_hat is P.
+    where P is the polynomial through the last `order` values of x_0_hat, and D its
+    mean over the step, uniform in sqrt(ab / (1 - ab)). If x_0_hat were P, that would
+    be exact.
 
-    Lu et al. 2022 (DPM-Solver++, arXiv:2211.01095), eq. 9 and algorithm 2. They take
-    P in log SNR, which is infinite at s = 0, so that the last step falls back to first
+    Lu et al. 2022 (DPM-Solver++, arXiv:2211.01095), algorithm 2 (2M). They take P in
+    log SNR, which is infinite at s = 0, so that the last step falls back to first
     order, and errors stall. Here it is in
 
         u = sqrt( ab / (ab + (1 - ab) / v) ),    v = 0.3,
@@ -157,17 +159,18 @@ def plms(
 
     Liu et al. 2022 (PNDM, arXiv:2202.09778), section 3.3; the first step is
     improved Euler, the next two are of order 2 and 3, as in the latent-diffusion code.
+    The weights assume steps of equal length.
 
     Args: denoise: one example.  schedule: tables [T + 1].  x_t, eps: [...].  t, s: [].
         memory: `Past`, or None at the start.
     Returns: x_s [...], memory (data units).
     """
-    eps_t = predict.eps_from_x_0(schedule, x_t, denoise(x_t, t), t)
+    x_0_hat = denoise(x_t, t)
+    eps_t = predict.eps_from_x_0(schedule, x_t, x_0_hat, t)
     past = _remember(memory, eps_t, schedule, t)
     e_0, e_1, e_2, e_3 = past.values
 
     def improved_euler() -> Array:
-        x_0_hat = predict.x_0_from_eps(schedule, x_t, e_0, t)
         inner = jnp.maximum(s, 1)  # a chain of one step has nothing to improve
         x_s = move(schedule, x_t, x_0_hat, t, inner)
         eps_s = predict.eps_from_x_0(schedule, x_s, denoise(x_s, inner), inner)
@@ -182,8 +185,10 @@ def plms(
             lambda: (55 * e_0 - 59 * e_1 + 37 * e_2 - 9 * e_3) / 24,
         ],
     )
-    x_0_hat = predict.x_0_from_eps(schedule, x_t, combined, t)
-    return move(schedule, x_t, x_0_hat, t, s), past
+    improved = predict.x_0_from_eps(schedule, x_t, combined, t)
+    # Where no signal is left, eps is x_t itself and says nothing of x_0.
+    estimate = jnp.where(schedule.alpha_bar[t] > 0, improved, x_0_hat)
+    return move(schedule, x_t, estimate, t, s), past
 
 
 def _angle(schedule: Schedule, t: Array) -> Array:
@@ -206,8 +211,11 @@ def _mean_estimate(past: Past, order: int, schedule: Schedule, s: Array) -> Arra
     """E[P(u)] over the step to s; P is in Newton's form."""
     known = jnp.minimum(past.num, order)
     (v_0, v_1, v_2, _), (psi_0, psi_1, psi_2, _) = past.values, past.angles
-    gap_1 = jnp.where(known > 1, _cos_difference(psi_0, psi_1), 1)
-    gap_2 = jnp.where(known > 2, _cos_difference(psi_1, psi_2), 1)
+    # Churn can ask for two estimates at the same step: they give no slope.
+    gap_1, gap_2 = _cos_difference(psi_0, psi_1), _cos_difference(psi_1, psi_2)
+    sloped = (known > 1) & (gap_1 > 0)
+    bent = sloped & (known > 2) & (gap_2 > 0)
+    gap_1, gap_2 = jnp.where(sloped, gap_1, 1), jnp.where(bent, gap_2, 1)
     slope = (v_0 - v_1) / gap_1
     bend = (slope - (v_1 - v_2) / gap_2) / (gap_1 + gap_2)
     # Along the step cot(psi) is uniform, so the moments of u = cos(psi) are these:
@@ -217,8 +225,8 @@ def _mean_estimate(past: Past, order: int, schedule: Schedule, s: Array) -> Arra
     power = 1 - delta * jnp.sin(psi_s) * jnp.sin(psi_0) / jnp.sin(delta)  # E[u^2]
     u_0 = jnp.cos(psi_0)
     second = power - jnp.square(u_0) - 2 * u_0 * first  # E[(u - u_0)^2]
-    linear = jnp.where(known > 1, first * slope, 0)
-    return v_0 + linear + jnp.where(known > 2, (second + gap_1 * first) * bend, 0)
+    linear = jnp.where(sloped, first * slope, 0)
+    return v_0 + linear + jnp.where(bent, (second + gap_1 * first) * bend, 0)
 
 
 def _cos_difference(a: Array, b: Array) -> Array:

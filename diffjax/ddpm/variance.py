@@ -26,7 +26,8 @@ def small(schedule: Schedule, x_t: Array, t: Array, s: Array) -> Array:
 
         var = beta (1 - ab_s) / (1 - ab_t),    beta = 1 - ab_t / ab_s
 
-    Ho et al. 2020 (arXiv:2006.11239), section 3.2 ("fixed small").
+    Ho et al. 2020 (arXiv:2006.11239), section 3.2 ("fixedsmall" in the
+    code).
 
     Args: schedule: tables [T + 1].  x_t: unused.  t, s: integer [], s < t.
     Returns: [] variance, 0 at s = 0.
@@ -41,7 +42,7 @@ def large(schedule: Schedule, x_t: Array, t: Array, s: Array) -> Array:
 
         var = beta = 1 - ab_t / ab_s
 
-    Ho et al. 2020, section 3.2 ("fixed large").
+    Ho et al. 2020, section 3.2 ("fixedlarge" in the code).
 
     Args: schedule: tables [T + 1].  x_t: unused.  t, s: integer [], s < t.
     Returns: [] variance.
@@ -71,7 +72,7 @@ def learned(f: Callable[[Array, Array], Array]) -> Variance:
 
         var = exp f(x_t, t)
 
-    Ho et al. 2020, section 3.2; published codes call it "learned". (diffusers reads
+    Ho et al. 2020, section 4.2; published codes call it "learned". (diffusers reads
     the same output as the variance itself.)
 
     Args: f: (x_t [...], t []) -> log-variance [...].

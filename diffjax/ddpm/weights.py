@@ -48,7 +48,7 @@ def min_snr(gamma: float = 5.0) -> Weight:
 
         w_t = min(SNR_t, gamma) / SNR_t
 
-    Hang et al. 2023 (arXiv:2303.09556), section 3.4.
+    Hang et al. 2023 (Min-SNR, arXiv:2303.09556).
 
     Args: gamma: the clip.
     Returns: a `Weight` (no unit).
@@ -61,7 +61,7 @@ def p2(*, k: float = 1.0, gamma: float = 1.0) -> Weight:
 
         w_t = 1 / (k + SNR_t)^gamma
 
-    Choi et al. 2022 (arXiv:2204.00227), eq. 8.
+    Choi et al. 2022 (P2, arXiv:2204.00227).
 
     Args: k, gamma: as in the paper.
     Returns: a `Weight` (no unit).
@@ -74,8 +74,9 @@ def sigmoid(bias: float) -> Weight:
 
         w_t = sigmoid(bias - log SNR_t)
 
-    Kingma & Gao 2023 (arXiv:2303.00848), section 5; Hoogeboom et al. 2024
-    (arXiv:2410.19324).
+    As many codebases apply it, to the simple loss. Kingma & Gao 2023
+    (arXiv:2303.00848) apply it to the bound's integrand: that is this times
+    `uniform_snr`.
 
     Args: bias: where it falls to one half, in log SNR.
     Returns: a `Weight` (no unit).
@@ -86,10 +87,10 @@ def sigmoid(bias: float) -> Weight:
 def uniform_snr(schedule: Schedule, t: Array) -> Array:
     r"""Every stretch of log SNR alike, whatever the schedule; mean 1 over t.
 
-        w_t = T (l_{t-1} - l_t) / (l_1 - l_T),    l = log SNR,    t >= 2
+        w_t = T (l_{t-1} - l_t) / (2 l_1 - l_2 - l_T),    l = log SNR,    t >= 2
 
     the continuous bound's weight of the error of eps; w_1 = w_2, as l_0 is infinite.
-    Kingma & Gao 2023, eq. 6.
+    Kingma & Gao 2023 (arXiv:2303.00848).
 
     Args: schedule: tables [T + 1], T >= 2 and alpha_bar_T > 0.  t: integer [].
     Returns: [] (no unit).
@@ -105,7 +106,7 @@ def on(parameterization: Parameterization, weight: Weight) -> Weight:
 
         w'_t = w_t * (squared error of eps / squared error of the target)
 
-    Hang et al. 2023, section 3.4: SNR for x_0, SNR / (SNR + 1) for v.
+    Hang et al. 2023: the factor is SNR for x_0, SNR / (SNR + 1) for v.
 
     Args: parameterization: of the network.  weight: for eps.
     Returns: a `Weight` for its own target (no unit).

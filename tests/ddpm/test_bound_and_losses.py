@@ -80,6 +80,7 @@ def test_bound_on_a_sub_grid_is_that_of_the_respaced_schedule(x64, kept):
     assert ours.divergences.shape == (6, len(kept) - 1)
     np.testing.assert_allclose(ours.divergences, theirs.divergences, rtol=1e-10)
     np.testing.assert_allclose(ours.prior, theirs.prior, rtol=1e-10)
+    np.testing.assert_allclose(ours.reconstruction, theirs.reconstruction, rtol=1e-10)
 
 
 @pytest.mark.slow
@@ -98,6 +99,41 @@ def test_vlb_loss_is_an_unbiased_estimate_of_the_bound(name):
     target, target_error = bounds.mean_and_standard_error(exact)
     got, error = bounds.mean_and_standard_error(estimates)
     assert abs(float(got - target)) < 4 * float(jnp.hypot(error, target_error))
+
+
+@pytest.mark.slow
+def test_importance_vlb_loss_is_unbiased_and_remembers():
+    denoise, T = data_denoiser(SCHEDULE), SCHEDULE.T
+    every = jnp.tile(jnp.arange(1, T + 1), 10)
+    guess = jnp.linspace(5.0, 1.0, T)[every - 1]
+    history = times.history_update(times.history_init(T), every, guess)
+
+    @jax.jit
+    def both(rng):
+        loss, after = losses.importance_vlb_loss(
+            denoise, SCHEDULE, rng, IMAGES, history
+        )
+        return loss, ddpm.vlb_loss(denoise, SCHEDULE, rng, IMAGES), after.counts
+
+    ours, plain, counts = jax.vmap(both)(jax.random.split(jax.random.key(5), 4000))
+    (got, error), (mean, spread) = map(bounds.mean_and_standard_error, (ours, plain))
+    assert abs(float(got - mean)) < 4 * float(jnp.hypot(error, spread))
+    np.testing.assert_array_equal(counts.sum(1), 10 * T + len(IMAGES))
+
+
+def test_hybrid_loss_calls_the_network_once():
+    """Mean and variance share a call: one tanh in the compiled program, not two."""
+
+    def loss(w, rng):
+        def net(x_t, t):
+            return jnp.tanh(w * x_t)
+
+        ranged = variance.learned_range(net)
+        denoise = predict.denoiser_from_eps(SCHEDULE, net)
+        return ddpm.hybrid_loss(denoise, SCHEDULE, rng, IMAGES, variance=ranged)
+
+    text = jax.jit(loss).lower(0.3, jax.random.key(0)).compile().as_text()
+    assert text.count(" tanh(") == 1
 
 
 @pytest.mark.slow

@@ -85,11 +85,12 @@ def test_training_approaches_the_best_linear_network(name):
 def test_sampler_and_bound_of_a_trained_net():
     objective = ddpm.objective(PlainNet(), SCHEDULE)
     params, _ = train(objective, BATCH)
-    sampler = ddpm.sampler(PlainNet(), SCHEDULE, (2,), guide=lambda denoise: denoise)
+    sampler = ddpm.sampler(PlainNet(), SCHEDULE, (2,))
     samples = jax.jit(sampler, static_argnums=2)(params, jax.random.key(0), 2000)
     assert samples.shape == (2000, 2)
     np.testing.assert_allclose(samples.mean(0), 0.3, atol=0.25)
-    clipped = ddpm.sampler(PlainNet(), SCHEDULE, (2,))(params, jax.random.key(0), 50)
+    bounded = ddpm.sampler(PlainNet(), SCHEDULE, (2,), guide=ddpm.guidance.clipped)
+    clipped = bounded(params, jax.random.key(0), 50)
     assert float(jnp.abs(clipped).max()) <= 1
     bound = ddpm.net_bound(PlainNet(), SCHEDULE)(params, jax.random.key(0), BATCH)
     assert bound.divergences.shape == (256, 19)

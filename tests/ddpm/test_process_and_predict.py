@@ -124,8 +124,8 @@ def test_velocity_survives_zero_terminal_snr():
     np.testing.assert_allclose(denoise(jnp.ones(2), 100), 0.5 * np.ones(2))
     sample = ddpm.sample(denoise, schedule, jax.random.key(0), (3, 2))
     assert bool(jnp.isfinite(sample).all())
-    steps = (ddpm.heun, ddpm.dpm_solver_pp(3), ddpm.ddim(0.0))
-    for step in steps:
+    steps = [ddpm.heun, ddpm.dpm_solver_pp(3), ddpm.ddim(0.0), ddpm.plms]
+    for step in [*steps, ddpm.heun_with_churn(0.2)]:
         got = ddpm.sample(denoise, schedule, jax.random.key(0), (3, 2), step=step)
         assert bool(jnp.isfinite(got).all())
 

@@ -161,6 +161,26 @@ def test_churn_noises_up_to_a_step_of_the_schedule(x64):
     np.testing.assert_allclose(churned, plain)
 
 
+@pytest.mark.parametrize("high", [jnp.inf, 0.5])
+def test_churn_may_reach_the_same_step_twice(high):
+    step = ddpm.heun_with_churn(2.0, high=high)
+    for ts in ([50, 49, 0], [50, 30, 0], [4, 3, 2, 1, 0]):
+        assert bool(jnp.isfinite(sample(step, ts)).all())
+
+
+def test_gradients_reach_a_learned_schedule():
+    gamma = jnp.linspace(-6.0, 6.0, 5)
+    for step in (*STEPS.values(), ddpm.ddim(0.0), ddpm.ddim(1.0)):
+
+        def spread(gamma, f=step):
+            schedule = schedules.from_gamma(gamma)
+            got = ddpm.sample(denoise, schedule, jax.random.key(0), (2, 2), step=f)
+            return jnp.var(got)
+
+        slope = jax.jit(jax.grad(spread))(gamma)
+        assert bool(jnp.isfinite(slope).all()) and float(jnp.abs(slope).max()) > 0
+
+
 def test_self_conditioning_shows_the_last_estimate():
     seen = []
 

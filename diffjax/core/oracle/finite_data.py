@@ -18,7 +18,8 @@ def source_weights(points: Array, x: Array, *, scale: Array, var: Array) -> Arra
 
         P(x_i | x) = N(x; scale x_i, var I) / sum_j N(x; scale x_j, var I)
 
-    "Attractor on the Manifold?" (lecture 002); the log keeps far examples' order.
+    Slides "Towards Diffusion Models", "Attractor on the Manifold?"; in log space, so
+    that far examples do not underflow to ties.
 
     Args: points: [N, ...].  x: [...].  scale, var: [].
     Returns: [N] log probabilities, nats.
@@ -31,7 +32,8 @@ def smoothed_log_prob(points: Array, sigma: Array, x: Array) -> Array:
 
         log p_sigma(x) = log 1/N sum_i N(x; x_i, sigma^2 I)
 
-    "Attractor on the Manifold?" (lecture 002): the density whose modes attract.
+    Slides "Towards Diffusion Models", "Attractor on the Manifold?": the density whose
+    modes attract.
 
     Args: points: [N, ...].  sigma: [].  x: [...].
     Returns: [] nats.
@@ -46,7 +48,7 @@ def finite_dae(points: Array, sigma: Array) -> Callable[[Array], Array]:
 
         DAE(x) = sum_i P(x_i | x) x_i = x + sigma^2 grad log p_sigma(x)
 
-    "Attractor on the Manifold?" (lecture 002).
+    Slides "Towards Diffusion Models", "Attractor on the Manifold?".
 
     Args: points: [N, ...].  sigma: [], standard deviation of the corruption.
     Returns: (x [...]) -> [...] (data units).
@@ -65,7 +67,8 @@ def finite_denoiser(points: Array, schedule: Schedule) -> Denoise:
 
         denoise(x_t, t) = sum_i P(x_i | x_t) x_i
 
-    "Attractor on the Manifold?" (lecture 002), at the noise of step t.
+    Slides "Towards Diffusion Models", "Attractor on the Manifold?", at the noise of
+    step t.
 
     Args: points: [N, ...].  schedule: tables [T + 1].
     Returns: denoise (data units).
@@ -84,7 +87,7 @@ def attract(dae: Callable[[Array], Array], x: Array, *, eta: Array, num: int) ->
 
         x' = x - eta (x - DAE(x)),    0 < eta < 2
 
-    "Update" (lecture 002); with eta = 1 it is mean shift.
+    Slides "Towards Diffusion Models", "Update"; with eta = 1 it is mean shift.
 
     Args: dae: (x [...]) -> [...].  x: [...].  eta: [].  num: steps.
     Returns: [num + 1, ...] the path, x first (data units).

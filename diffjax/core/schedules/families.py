@@ -97,7 +97,7 @@ def sigmoid_alpha_bar(
         alpha_bar(u) = (v(1) - v(u)) / (v(1) - v(0)),
         v(u) = sigmoid((start + u (end - start)) / tau)
 
-    Jabri et al. 2022 (arXiv:2212.11972), algorithm 2.
+    Jabri et al. 2022 (RIN, arXiv:2212.11972).
 
     Args: T: number of steps.  start, end: part of the sigmoid used.  tau: temperature.
     Returns: Schedule of tables [T + 1] (variances).

@@ -80,7 +80,9 @@ def from_gamma(gamma: Array) -> Schedule:
     Args: gamma: [T], for t = 1..T, increasing.
     Returns: Schedule of tables [T + 1] (variances).
     """
-    if checks.is_concrete(gamma) and not (np.diff(np.asarray(gamma)) > 0).all():
+    gamma = jnp.asarray(gamma)
+    rises = checks.is_concrete(gamma) and (np.diff(np.asarray(gamma)) > 0).all()
+    if checks.is_concrete(gamma) and not (rises and np.isfinite(gamma).all()):
         raise ValueError(
             f"expected gamma to increase with t and be finite, got {gamma}"
         )
