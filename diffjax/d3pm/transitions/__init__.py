@@ -11,20 +11,28 @@ Q is row-stochastic: laws are rows, and multiply from the left. Q_{s..s} = I. be
 [T], for t = 1..T.
 """
 
+from diffjax.d3pm.transitions.apart import with_mask
 from diffjax.d3pm.transitions.dense import from_matrices
-from diffjax.d3pm.transitions.nearest import nearest
+from diffjax.d3pm.transitions.mixture import mixture
+from diffjax.d3pm.transitions.nearest import nearest, retimed
 from diffjax.d3pm.transitions.ordinal import banded, gaussian
 from diffjax.d3pm.transitions.products import cumulative, cumulative_scan
 from diffjax.d3pm.transitions.rank_one import absorbing, marginal, uniform
+from diffjax.d3pm.transitions.rate import from_eigenbasis, from_rate
 
 __all__ = [
     "absorbing",
     "banded",
     "cumulative",
     "cumulative_scan",
+    "from_eigenbasis",
     "from_matrices",
+    "from_rate",
     "gaussian",
     "marginal",
+    "mixture",
     "nearest",
+    "retimed",
     "uniform",
+    "with_mask",
 ]

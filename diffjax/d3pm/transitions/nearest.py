@@ -177,8 +177,18 @@ def nearest(
         stay=inputs.table(1 - degree / degree.max()),
         edge=inputs.table(1 / degree.max()),
     )
-    jumps = inputs.table(jump_laws(beta))
-    return Nearest(graph, inputs.table(beta), inputs.table(1 - beta), jumps)
+    return _on(graph, beta)
+
+
+def retimed(walk: Nearest, betas: Sequence[float] | np.ndarray) -> Nearest:
+    r"""The same graph, other probabilities of a jump.
+
+        Q_t = (1 - beta_t) I + beta_t P
+
+    Args: walk: a family.  betas: [T], for t = 1..T, in [0, 1]; T may differ.
+    Returns: a family, which shares the graph.
+    """
+    return _on(walk.graph, inputs.betas(betas))
 
 
 def nearest_neighbours(unit: np.ndarray, k: int) -> np.ndarray:
@@ -259,6 +269,11 @@ def _jump(graph: Graph, p: Array) -> Array:
     edges, _ = jax.lax.scan(add, jnp.zeros_like(p), graph.neighbours)
     stay = graph.stay.reshape((-1,) + (1,) * (p.ndim - 1))
     return stay * p + graph.edge * edges
+
+
+def _on(graph: Graph, beta: np.ndarray) -> Nearest:
+    jumps = inputs.table(jump_laws(beta))
+    return Nearest(graph, inputs.table(beta), inputs.table(1 - beta), jumps)
 
 
 def _unit(embeddings: np.ndarray) -> np.ndarray:

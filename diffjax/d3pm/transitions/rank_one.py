@@ -140,7 +140,7 @@ class Uniform(RankOne):
 
     def log_target(self, s: Array, t: Array) -> Array:
         """The uniform law, log(1 / K), [K] nats."""
-        return jnp.full(self.K, -np.log(self.K), self.survival.whole.dtype)
+        return jnp.full(self.K, -np.log(self.K))
 
 
 @jax.tree_util.register_dataclass
@@ -155,7 +155,7 @@ class Absorbing(RankOne):
     def log_target(self, s: Array, t: Array) -> Array:
         """Certainty of the mask, [K] nats."""
         at_mask = jnp.arange(self.K) == self.mask
-        return jnp.where(at_mask, 0, -jnp.inf).astype(self.survival.whole.dtype)
+        return jnp.where(at_mask, 0.0, -jnp.inf)
 
 
 @jax.tree_util.register_dataclass

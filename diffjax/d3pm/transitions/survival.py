@@ -87,3 +87,15 @@ def log_between(tables: Survival, s: Array, t: Array) -> tuple[Array, Array]:
     far = jnp.log1p(-jnp.exp(jnp.minimum(log_alpha, -0.5)))
     near = jnp.log(-jnp.expm1(jnp.maximum(log_alpha, -1)))
     return kept, jnp.where(log_alpha < -0.7, far, near)
+
+
+def one_step(tables: Survival) -> np.ndarray:
+    r"""The one-step probabilities that the tables were made from.
+
+        beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}
+
+    Args: tables: [T + 1].
+    Returns: float64 [T] (probabilities).
+    """
+    whole, rest = (np.diff(np.asarray(part, np.float64)) for part in tables)
+    return np.clip(-np.expm1(whole + rest), 0, 1)
