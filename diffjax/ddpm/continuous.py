@@ -142,8 +142,8 @@ def log_decoder(gamma: Gamma, x: Array, z_0: Array, *, levels: int = 256) -> Arr
         c_k = (2 k + 1) / levels - 1
 
     Kingma et al. 2021, section 3.3 and published code. The levels are at the centres of
-    `levels` equal bins, as VDM places them, not at -1 and 1: data placed as in DDPM goes
-    in times (levels - 1) / levels, and gives NaN otherwise.
+    `levels` equal bins, as VDM places them, not at -1 and 1: data placed as in DDPM
+    goes in times (levels - 1) / levels, and gives NaN otherwise.
 
     Args: gamma: Gamma.  x: [...] on those levels.  z_0: [...].  levels: how many.
     Returns: [] nats.

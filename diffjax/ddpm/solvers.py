@@ -104,8 +104,8 @@ def heun_with_churn(churn: float, *, low: float = 0.0, high: float = jnp.inf) ->
         above = jnp.searchsorted(sigma, (1 + churn) * sigma[t])
         t_hat = jnp.where(churned, jnp.clip(above, t, schedule.T), t)
         signal, noise = process.between(schedule, t, t_hat)
-        raised = jnp.sqrt(signal) * x_t + jnp.sqrt(noise) * eps
-        x_hat = jnp.where(t_hat > t, raised, x_t)
+        fresh = jnp.sqrt(jnp.where(t_hat > t, noise, 1)) * eps
+        x_hat = jnp.where(t_hat > t, jnp.sqrt(signal) * x_t + fresh, x_t)
         return heun(denoise, schedule, x_hat, t_hat, s, eps, memory)
 
     return step
