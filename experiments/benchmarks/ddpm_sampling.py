@@ -6,9 +6,9 @@ Expected:  at batch 16 at least 10 times the samples per second of diffusers' lo
            tables of T = 1000 built within 10 ms. Measured numbers are in the README.
 
 The weights are drawn once and copied, both sides run float32 on the CPU, both are
-warmed up, and the runs alternate; the table has medians. The peer is `DDPMScheduler.step` in a
-Python loop, as its documentation does it, with one thread: for tensors this small
-threads only slow torch down.
+warmed up, and the runs alternate; the table has medians. The peer is
+`DDPMScheduler.step` in a Python loop, as its documentation does it, with one thread:
+for tensors this small more threads only slow torch down.
 """
 
 import os
