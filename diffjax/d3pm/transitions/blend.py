@@ -54,6 +54,7 @@ class Blend(RankOne):
             jax.nn.log_sigmoid(-log_odds) + self.second.log_target(s, t),
         )
 
+    @jax.jit  # a loop outside jit would be compiled at every call
     def _log_odds(self, s: Array, t: Array) -> Array:
         known = jnp.where(s == t - 1, self.step_log_odds[t], self.log_odds[t])
         looked_up = (s == 0) | (s >= t - 1)

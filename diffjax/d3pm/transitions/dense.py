@@ -71,6 +71,10 @@ class Tabulated:
         Returns: [K, K], rows sum to 1 (probabilities).
         """
         inputs.span(self.T, s, t)
+        return self._matrix(s, t)
+
+    @jax.jit  # a loop outside jit would be compiled at every call
+    def _matrix(self, s: Array, t: Array) -> Array:
         return products.between(self.step, self.products, s, t)
 
     def forward(self, log_p: Array, s: Array, t: Array) -> Array:

@@ -80,6 +80,10 @@ class Nearest:
         Returns: [M] probabilities.
         """
         inputs.span(self.T, s, t)
+        return self._jump_law(s, t)
+
+    @jax.jit  # a loop outside jit would be compiled at every call
+    def _jump_law(self, s: Array, t: Array) -> Array:
         none = (jnp.arange(self.jumps.shape[1]) == 0).astype(self.beta.dtype)
         start = jnp.where(s == 0, self.jumps[t], none)
 
@@ -226,6 +230,7 @@ def jump_laws(beta: np.ndarray) -> np.ndarray:
 
 
 @jax.custom_vjp
+@jax.jit
 def walk(graph: Graph, w: Array, p: Array) -> Array:
     r"""A law after a random number of jumps; reverse-mode differentiable in p alone.
 

@@ -218,7 +218,8 @@ def from_eigenbasis(
         R = V L V^-1,    pi_i R_ij = pi_j R_ji
 
     Campbell et al. 2022, section 4.1. Probabilities are off by the dtype's rounding of
-    1: below 1e-6 in float32 use `from_rate`. Symmetric rates are reversible.
+    1, so those below it may come out as 0: use `from_rate` unless every entry is
+    well above 1e-6 in float32. Symmetric rates are reversible.
 
     Args: rate: [K, K], as for `from_rate`, and reversible.  betas: [T].
     Returns: the family, in 2 K^2 + 2 K numbers and K^2 bits.
