@@ -73,15 +73,16 @@ def build(step: Callable[[int], np.ndarray], T: int, H: int) -> Products:
     """
     K = step(1).shape[-1]
     dtype = jax.dtypes.canonicalize_dtype(np.float64)
-    prefix = np.empty((T, H, K), dtype)
-    product, run, level = np.eye(K)[:H], np.eye(K)[:H], []
-    for t in range(1, T + 1):
-        Q_t = step(t)
-        product, run = product @ Q_t, run @ Q_t
-        prefix[t - 1] = product
-        if t % BASE == 0:
-            level.append(run)
-            run = np.eye(K)[:H]
+    prefix, product, level = np.empty((T, H, K), dtype), np.eye(K)[:H], []
+    for start in range(0, T, BASE):
+        runs = [step(start + 1)[:H]]
+        for t in range(start + 2, min(start + BASE, T) + 1):
+            runs.append(runs[-1] @ step(t))
+        # One wide product is quicker than several, and the runs come with it.
+        wide = product @ np.concatenate([unfold(run, K) for run in runs], axis=1)
+        prefix[start : start + BASE] = wide.reshape(H, -1, K).swapaxes(0, 1)
+        product = wide[:, -K:]
+        level += runs[BASE - 1 :]
     levels = [np.zeros((0, H, K), dtype)]
     while level:
         levels.append(np.stack(level).astype(dtype))

@@ -78,11 +78,13 @@ def log_between(tables: Survival, s: Array, t: Array) -> tuple[Array, Array]:
 
         log alpha,    log(1 - alpha)
 
+    An alpha below exp(-999) counts as nothing, like what a step with beta = 1 keeps.
+
     Args: tables: [T + 1].  s, t: integer [], s <= t.
     Returns: log alpha [], log beta [] (nats).
     """
     log_alpha = (tables.whole[t] - tables.whole[s]) + (tables.rest[t] - tables.rest[s])
-    kept = jnp.where(log_alpha > -NEVER / 2, log_alpha, -jnp.inf)
+    kept = jnp.where(log_alpha > 1 - NEVER, log_alpha, -jnp.inf)
     # log(1 - e^x) by whichever form keeps its digits.
     far = jnp.log1p(-jnp.exp(jnp.minimum(log_alpha, -0.5)))
     near = jnp.log(-jnp.expm1(jnp.maximum(log_alpha, -1)))
