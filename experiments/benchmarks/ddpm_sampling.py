@@ -2,8 +2,9 @@
 
 Command:   make bench         (its own environment: extra `bench`)
 Cost:      two minutes on two cores.
-Expected:  tables of T = 1000 within 10 ms. At batch 16 the bar is 10 times the samples
-           per second of diffusers' loop: not met yet on an idle machine. Measured numbers are in the README.
+Expected:  tables of T = 1000 within 10 ms, and at batch 16 ten times the samples per
+           second of diffusers' loop. The latter is not met yet on an idle machine:
+           measured numbers are in the README.
 
 The weights are drawn once and copied, both sides run float32 on the CPU, both are
 warmed up, and the runs alternate; the table has medians. The peer is
