@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from diffjax.core.noise import swift
 from diffjax.types import Array
 
 Step = Callable[[Array, Array, Array, Array, Any], tuple[Array, Any]]
@@ -36,18 +37,18 @@ def example_keys(rng: Array, num: int) -> Array:
 
         key_i = fold_in(rng, i)
 
-    Args: rng: a key; or keys [num] made elsewhere, returned as they are, so that
-        devices can be given the keys of their part of a global batch.  num: examples.
-    Returns: keys [num] (no unit).
+    Args: rng: a key; or keys [num] made elsewhere, kept, so that devices
+        can be given the keys of their part of a global batch.  num: examples.
+    Returns: keys [num], made swift: the same numbers, sooner (no unit).
     """
     is_one_key = rng.ndim == (
         0 if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) else 1
     )
     if is_one_key:
-        return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, jnp.arange(num))
+        rng = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, jnp.arange(num))
     if rng.shape[0] != num:
         raise ValueError(f"expected one key or {num} keys, got {rng.shape[0]} keys")
-    return rng
+    return jax.vmap(swift)(rng)
 
 
 def reverse(

@@ -84,9 +84,10 @@ def test_the_last_step_adds_no_noise(name):
 
 def test_samples_depend_on_key_and_index_only():
     """A batch of five begins with the batch of three; keys can be passed instead."""
-    np.testing.assert_array_equal(sample(num=5)[:3], sample(num=3))
+    five, close = sample(num=5), np.testing.assert_allclose
+    close(five[:3], sample(num=3), rtol=1e-5)
     keys = chain.example_keys(jax.random.key(0), 5)
-    np.testing.assert_array_equal(sample(rng=keys[3:], num=2), sample(num=5)[3:])
+    close(sample(rng=keys[3:], num=2), five[3:], rtol=1e-5)
 
 
 def test_trajectory_is_the_sample_with_records():
