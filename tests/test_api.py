@@ -20,6 +20,7 @@ WITH_KEYS = ["init*", "loss", "*_loss", "bound", "sample", "trajectory", "inpain
 WITH_KEYS += ["noisy_batch", "start"]
 WITH_KEYS += ["cross_entropy", "keys_and_times", "masked_batch", "first_hitting"]
 WITH_KEYS += ["keys", "reveal", "draw", "draw_alike"]  # noise too large to be given
+WITH_KEYS += ["nll", "draw_*", "latent_noise"]
 ORDER = [
     {"net", "denoise", "encode", "decode", "data"},
     {"schedule", "transitions", "gamma"},
