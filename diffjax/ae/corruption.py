@@ -57,7 +57,7 @@ def salt_and_pepper(probability: float, *, low: float = 0, high: float = 1) -> C
 
         x~_i = low or high, with probability p / 2 each, else x_i
 
-    Vincent et al. 2010 (Stacked Denoising Autoencoders), section 3.3.
+    Vincent et al. 2010 (Stacked Denoising Autoencoders).
 
     Args: probability: p in [0, 1].  low, high: the ends of the data's range.
     Returns: a `Corrupt`: (rng, x [...]) -> [...] (data units).

@@ -186,7 +186,7 @@ def k_sparse_loss(
 
         L = E error( x, decode(top-k(encode(x))) )
 
-    Makhzani & Frey 2013 (arXiv:1312.5663), algorithm 1.
+    Makhzani & Frey 2013 (arXiv:1312.5663).
 
     Args: encode, decode, rng, x, error: as for `reconstruction_loss`.  k, alpha: as for
         `k_sparse`; alpha > 1 is for evaluation.
@@ -212,7 +212,7 @@ def contractive_loss(
 
         L = E [ error(x, decode(encode(x))) + lam ||d encode/dx||_F^2 ]
 
-    Lecture 02 (AE), "Contractive AE"; Rifai et al. 2011, eq. 2.
+    Lecture 02 (AE), "Contractive AE"; Rifai et al. 2011.
 
     Args: encode, decode, rng, x, error, lam: as for `l1_loss`.
     Returns: [] in the unit of the error.

@@ -13,7 +13,7 @@ def k_sparse(code: Array, *, k: int, alpha: float = 1.0) -> Array:
 
         code_i if i in top-k(code), else 0
 
-    Makhzani & Frey 2013 (arXiv:1312.5663), algorithm 1. A gradient passes through the
+    Makhzani & Frey 2013 (arXiv:1312.5663). A gradient passes through the
     kept entries only.
 
     Args: code: [...], d entries.  k: how many to keep in training.  alpha: at test time
@@ -40,7 +40,7 @@ def kl_sparsity(logits: Array, *, rho: float, axis_name: str | None = None) -> A
         sum_j KL( Bernoulli(rho) || Bernoulli(rho_hat_j) ),
         rho_hat_j = 1/B sum_i sigmoid(a_ij)
 
-    Lee et al. 2008; Ng 2011 (CS294A lecture notes, "Sparse autoencoder"). The mean is
+    Ng 2011 (CS294A lecture notes, "Sparse autoencoder"). The mean is
     over the whole batch, on all devices, before the divergence, which is not linear; it
     is taken in log space, so that a silent unit costs much but not infinitely much.
 

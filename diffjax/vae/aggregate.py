@@ -76,7 +76,7 @@ def active_units(means: Array, *, threshold: float = 0.01) -> Array:
 
         A_j = Var_x( E_{q(z|x)} z_j ) > threshold
 
-    Burda et al. 2015 (arXiv:1509.00519), section 5.
+    Burda et al. 2015 (IWAE, arXiv:1509.00519).
 
     Args: means: [N, ...] of the posteriors, N >= 2.  threshold: of the variance, >= 0.
     Returns: boolean [...] (no unit).

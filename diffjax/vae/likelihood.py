@@ -77,7 +77,7 @@ def log_weight(
 
         log w = log p(x | z) + log p(z) - log q(z | x),    z = mean + sqrt(var) eps
 
-    Burda et al. 2015 (IWAE, arXiv:1509.00519), eq. 8.
+    Burda et al. 2015 (IWAE, arXiv:1509.00519), section 3.
 
     Args: decode: one example.  posterior: mean [...], log_var [...].  x: [...].  eps:
         [...] like the mean.  likelihood: as for `bound`.
@@ -117,7 +117,7 @@ def nll(
 
         -log p(x) <= -E log 1/k sum_j w_j,    w_j = p(x, z_j) / q(z_j | x)
 
-    Burda et al. 2015, eq. 8. Falls to -log p(x) as k grows; exactly `num` draws are
+    Burda et al. 2015, section 3. Falls to -log p(x) as k grows; exactly `num` draws are
     used, a chunk at a time, and their noise does not depend on the chunk.
 
     Args: encode, decode, x, likelihood: as for `bound`.  rng: key, or keys [B].  num:

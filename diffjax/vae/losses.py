@@ -65,7 +65,7 @@ def free_bits_loss(
 
         L = E [ -log p(x | z) ] + sum_g max( lam, E_batch KL_g )
 
-    Kingma et al. 2016 (IAF, arXiv:1606.04934), eq. 15.
+    Kingma et al. 2016 (IAF, arXiv:1606.04934), "free bits".
 
     Args: encode, decode, rng, x, likelihood: as for `elbo_loss`.  lam: nats that a
         group may spend.  groups: equal parts of the latent, in its order.  axis_name:
@@ -105,7 +105,7 @@ def free_bits(divergences: Array, *, lam: float, axis_name: str | None = None) -
 
         sum_g max( lam, E_batch KL_g )
 
-    Kingma et al. 2016, eq. 15; the mean over the whole batch first, then the maximum.
+    Kingma et al. 2016; the mean over the whole batch first, then the maximum.
 
     Args: divergences: [B, G] nats.  lam: nats, >= 0.  axis_name: of the devices among
         which the batch is split.
@@ -152,7 +152,7 @@ def optimal_log_var(x: Array, mean: Array, *, axis_name: str | None = None) -> A
 
         sigma*^2 = 1 / (B D) sum ||x - mean||^2
 
-    Rybkin et al. 2021, eq. 4.
+    Rybkin et al. 2021.
 
     Args: x, mean: [B, ...].  axis_name: of the devices among which the batch is split.
     Returns: [] log sigma*^2 (of data units squared).
@@ -174,7 +174,7 @@ def iwae_loss(
         L = -E log 1/k sum_j w_j,    grad = -E sum_j w~_j grad log w_j,
         w~_j = w_j / sum_i w_i
 
-    Burda et al. 2015 (IWAE, arXiv:1509.00519), eqs. 8 and 14. k = 1 is the ELBO.
+    Burda et al. 2015 (IWAE, arXiv:1509.00519), section 3. k = 1 is the ELBO.
 
     Args: encode, decode, rng, x, likelihood: as for `elbo_loss`.  num: k, draws of z
         for each example.
@@ -204,7 +204,7 @@ def dreg_loss(
         grad_enc = -E sum_j w~_j^2 (d log w_j / d z_j) (d z_j / d enc)
 
     and grad_dec as in `iwae_loss`, of which value and expected gradient are the same.
-    Tucker et al. 2018 (DReG, arXiv:1810.04152), eq. 8. When q is the posterior the
+    Tucker et al. 2018 (DReG, arXiv:1810.04152). When q is the posterior the
     encoder's gradient is 0 for every draw.
 
     Args: as for `iwae_loss`.
@@ -245,7 +245,7 @@ def cyclical(step: Array, *, period: int, share: float = 0.5) -> Array:
 
         beta = min( (step mod period) / (share period), 1 )
 
-    Fu et al. 2019 (arXiv:1903.10145), eq. 6.
+    Fu et al. 2019 (arXiv:1903.10145).
 
     Args: step: [] of training, from 0.  period: steps of one cycle.  share: of a cycle
         in which beta grows, in (0, 1].

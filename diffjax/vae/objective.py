@@ -53,7 +53,7 @@ def bounded_halves(*, limit: float = 20.0) -> Posterior:
 
         log_var = limit tanh(raw / limit)
 
-    Vahdat & Kautz 2020 (NVAE, arXiv:2007.03898), section 3.2, bound theirs so.
+    The published code of Vahdat & Kautz 2020 (NVAE, arXiv:2007.03898) has limit 5.
 
     Args: limit: of |log_var|, > 0, nats.
     Returns: (output [..., 2 d]) -> mean [..., d], log_var [..., d].

@@ -5,6 +5,7 @@
 Tipping & Bishop 1999 (Probabilistic Principal Component Analysis).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -25,10 +26,6 @@ class LinearGaussian(NamedTuple):
     bias: Array
     log_var: Array
 
-    def decode(self, z: Array) -> Array:
-        """The mean W z + b of p(x | z), [D]."""
-        return self.weight @ z + self.bias
-
 
 class LinearEncoder(NamedTuple):
     """A linear encoder with noise that does not depend on x.
@@ -40,9 +37,27 @@ class LinearEncoder(NamedTuple):
     bias: Array
     log_var: Array
 
-    def __call__(self, x: Array) -> tuple[Array, Array]:
-        """The moments of q(z | x): V x + c and log s^2, [d] each."""
-        return self.weight @ x + self.bias, self.log_var
+
+def decoder(model: LinearGaussian) -> Callable[[Array], tuple[Array, Array]]:
+    r"""The moments of p(x | z), as a VAE with a learned sigma decodes.
+
+        z -> W z + b, log sigma^2
+
+    Args: model: LinearGaussian.
+    Returns: (z [d]) -> mean [D], log_var [].
+    """
+    return lambda z: (model.weight @ z + model.bias, model.log_var)
+
+
+def encoder(model: LinearEncoder) -> Callable[[Array], tuple[Array, Array]]:
+    r"""The moments of q(z | x).
+
+        x -> V x + c, log s^2
+
+    Args: model: LinearEncoder.
+    Returns: (x [D]) -> mean [d], log_var [d].
+    """
+    return lambda x: (model.weight @ x + model.bias, model.log_var)
 
 
 def log_evidence(model: LinearGaussian, x: Array) -> Array:
@@ -50,7 +65,7 @@ def log_evidence(model: LinearGaussian, x: Array) -> Array:
 
         log p(x) = log N(x; b, W W^T + sigma^2 I)
 
-    Tipping & Bishop 1999, eq. 3.
+    Tipping & Bishop 1999.
 
     Args: model: LinearGaussian.  x: [D].
     Returns: [] nats.
@@ -64,7 +79,7 @@ def posterior(model: LinearGaussian, x: Array) -> tuple[Array, Array]:
 
         p(z | x) = N( M^-1 W^T (x - b), sigma^2 M^-1 ),    M = W^T W + sigma^2 I
 
-    Tipping & Bishop 1999, eq. 6.
+    Tipping & Bishop 1999.
 
     Args: model: LinearGaussian.  x: [D].
     Returns: mean [d], cov [d, d] (latent units, and squared).
@@ -79,15 +94,16 @@ def expected_bound(
 ) -> Bound:
     r"""The bound of any Gaussian encoding, its expectation taken exactly.
 
-        E_q log p(x | z) = log N(x; W mean + b, sigma^2 I) - tr(W diag(s^2) W^T)/2sigma^2
+        E_q log p(x | z) = log N(x; W mean + b, sigma^2 I)
+                           - tr(W diag(s^2) W^T) / (2 sigma^2)
 
-    Lucas et al. 2019 (arXiv:1911.02469), section 4.
+    Lucas et al. 2019 ("Don't Blame the ELBO!", arXiv:1911.02469).
 
     Args: model: LinearGaussian.  x: [D].  mean, log_var: [d] of q(z | x).
     Returns: Bound of [], [0], []; nats.
     """
     chex.assert_equal_shape([mean, log_var])
-    at_mean = gaussian.log_prob(x, model.decode(mean), model.log_var)
+    at_mean = gaussian.log_prob(x, *decoder(model)(mean))
     spread = jnp.sum(jnp.square(model.weight) * jnp.exp(log_var)[None])
     reconstruction = at_mean - 0.5 * spread * jnp.exp(-model.log_var)
     return Bound(reconstruction, jnp.zeros(0), gaussian.kl_standard(mean, log_var))
@@ -100,8 +116,9 @@ def ppca(
 
         W = U_d (Lambda_d - sigma^2)_+^(1/2),    sigma^2 = mean of the other lambda
 
-    Tipping & Bishop 1999, eqs. 7-8. With sigma^2 given, directions whose variance is
-    not above it are not used: their latents collapse (Lucas et al. 2019).
+    Tipping & Bishop 1999, the maximum of the likelihood. With sigma^2 given, directions
+    whose variance is not above it are not used: their latents collapse (Lucas et al.
+    2019).
 
     Args: mean: [D] of the data.  cov: [D, D].  latent: d < D.  var: sigma^2 > 0, by
         default the best.
@@ -124,7 +141,7 @@ def best_encoder(model: LinearGaussian) -> LinearEncoder:
 
         V = M^-1 W^T,    c = -V b,    s^2 = sigma^2 / diag(M),    M = W^T W + sigma^2 I
 
-    Lucas et al. 2019, section 4; exact where M is diagonal, as it is after `ppca`.
+    Lucas et al. 2019; the posterior itself where M is diagonal, as it is after `ppca`.
 
     Args: model: LinearGaussian.
     Returns: LinearEncoder.
