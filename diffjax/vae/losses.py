@@ -5,7 +5,7 @@
     free_bits_loss    a group of latents below lam is free     loss only
     sigma_vae_loss    -ELBO at the best sigma of the batch     Gaussian decoders
     iwae_loss         -L_k                                     a tighter bound
-    dreg_loss         -L_k, with an encoder gradient that k does not drown in noise
+    dreg_loss         -L_k, its encoder gradient 0 at the posterior, whatever is drawn
 
 All take (encode, decode, rng, x). What they weight never touches a reported `Bound`.
 """
@@ -199,13 +199,13 @@ def dreg_loss(
     num: int,
     likelihood: Likelihood = bernoulli,
 ) -> Array:
-    r"""Minus the importance-weighted bound, the encoder's gradient with less noise.
+    r"""Minus the importance-weighted bound, the encoder's gradient another estimate.
 
         grad_enc = -E sum_j w~_j^2 (d log w_j / d z_j) (d z_j / d enc)
 
     and grad_dec as in `iwae_loss`, of which value and expected gradient are the same.
-    Tucker et al. 2018 (DReG, arXiv:1810.04152). When q is the posterior the
-    encoder's gradient is 0 for every draw.
+    Tucker et al. 2018 (DReG, arXiv:1810.04152). Near the posterior it has less noise,
+    and none at it, while that of `iwae_loss` drowns in noise as k grows.
 
     Args: as for `iwae_loss`.
     Returns: [] nats per example.
