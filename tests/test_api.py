@@ -99,6 +99,7 @@ SIGNATURES = {
         posterior_mean(transitions, x_0_logits, x_t, t, *, s=None)
         truncated_logistic(mean, log_scale, K)""",
     "types": "Objective(init, loss)",
+    "vae": "bound(encode, decode, rng, x, *, likelihood)",
 }
 """Design, section 5: what independent checks call. Options may be added to these."""
 

@@ -110,7 +110,7 @@ def nll(
     x: Array,
     *,
     num: int,
-    chunk: int = 50,
+    chunk: int = 10,
     likelihood: Likelihood = bernoulli,
 ) -> Array:
     r"""The negative log likelihood by importance sampling, in constant memory.

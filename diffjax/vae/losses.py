@@ -1,11 +1,11 @@
 """Training losses of a VAE: scalars, nats per example, the mean over a batch.
 
-    loss              is                                       minimised by
-    elbo_loss         distortion + beta rate                   beta = 1: the ELBO
-    free_bits_loss    a group of latents below lam is free     loss only
-    sigma_vae_loss    -ELBO at the best sigma of the batch     Gaussian decoders
-    iwae_loss         -L_k                                     a tighter bound
-    dreg_loss         -L_k, its encoder gradient 0 at the posterior, whatever is drawn
+    loss            is
+    elbo_loss       distortion + beta rate; the -ELBO with beta = 1
+    free_bits_loss  -ELBO, but a group of latents may spend lam nats for nothing
+    sigma_vae_loss  -ELBO of a Gaussian decoder with the best sigma of the batch
+    iwae_loss       -L_k, a tighter bound
+    dreg_loss       -L_k, its encoder gradient 0 at the posterior, whatever is drawn
 
 All take (encode, decode, rng, x). What they weight never touches a reported `Bound`.
 """

@@ -176,7 +176,7 @@ def test_the_likelihood_by_many_samples_is_the_evidence():
     np.testing.assert_allclose(got, wanted, atol=0.01)
 
 
-@pytest.mark.parametrize("num, chunk", [(1, 50), (7, 3), (7, 7), (7, 1), (8, 4)])
+@pytest.mark.parametrize("num, chunk", [(1, 10), (7, 3), (7, 7), (7, 1), (8, 4)])
 def test_exactly_k_samples_are_used_whatever_the_chunk(num, chunk):
     """The logsumexp of k weights minus log k: pythae's k = 5 uses 100, 250 uses 200."""
     got = vae.nll(narrow, tall, KEY, NARROW, num=num, chunk=chunk)
@@ -285,7 +285,7 @@ MISTAKES = {
     ),
     "no samples": (
         lambda: vae.nll(encode, decode, KEY, BITS, num=0),
-        r"num >= 1 and chunk >= 1, got 0 and 50",
+        r"num >= 1 and chunk >= 1, got 0 and 10",
     ),
     "no chunk": (
         lambda: vae.nll(encode, decode, KEY, BITS, num=5, chunk=0),
