@@ -20,6 +20,7 @@ WITH_KEYS = ["init*", "loss", "*_loss", "bound", "sample", "trajectory", "inpain
 WITH_KEYS += ["noisy_batch", "start"]
 WITH_KEYS += ["cross_entropy", "keys_and_times", "masked_batch", "first_hitting"]
 WITH_KEYS += ["keys", "reveal", "draw", "draw_alike"]  # noise too large to be given
+WITH_KEYS += ["restart", "no_restart"]
 ORDER = [
     {"net", "denoise", "encode", "decode", "data"},
     {"schedule", "transitions", "gamma"},
@@ -97,6 +98,9 @@ SIGNATURES = {
         joint(transitions, x_0_logits, x_t, t, *, s=None)
         posterior_mean(transitions, x_0_logits, x_t, t, *, s=None)
         truncated_logistic(mean, log_scale, K)""",
+    "vq": """
+        quantize(codebook, z)  straight_through(z, z_q)  ema_init(codebook)
+        ema_update(state, z, codes, *, decay, axis_name=None)  fsq(z, levels)""",
     "types": "Objective(init, loss)",
 }
 """Design, section 5: what independent checks call. Options may be added to these."""

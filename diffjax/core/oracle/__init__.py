@@ -6,6 +6,13 @@ scores, classifiers and inpaintings. Finite data sets have functions of their ow
 never form a covariance.
 """
 
+from diffjax.core.oracle.enumerable_codes import (
+    CodeModel,
+    code_encoder,
+    code_log_prob,
+    code_model,
+    code_posterior,
+)
 from diffjax.core.oracle.finite_data import (
     attract,
     finite_dae,
@@ -33,8 +40,13 @@ from diffjax.core.oracle.gaussian_mixture import (
 )
 
 __all__ = [
+    "CodeModel",
     "Mixture",
     "attract",
+    "code_encoder",
+    "code_log_prob",
+    "code_model",
+    "code_posterior",
     "denoiser",
     "diffused",
     "discrete_denoiser",
