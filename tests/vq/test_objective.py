@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from diffjax import vq
 from diffjax.core import chain, likelihoods, oracle
@@ -20,6 +21,7 @@ QUANTIZERS = {
     "residual": quantizers.residual_vector(2, K),
     "scalar": quantizers.finite_scalar([3, 4, 3]),
 }
+ANNEALED = gumbel.cosine(start=1.0, end=0.3, steps=200)
 RENEW = functools.partial(vq.restart, threshold=0.1)
 
 
@@ -43,7 +45,7 @@ def averages():
     )
 
 
-def law(relax=gumbel.relaxed):
+def law(relax=gumbel.relaxed, temperature=ANNEALED):
     enc = toys.Dense((toys.POSITIONS, K))
     return vq.gumbel_objective(
         enc,
@@ -51,7 +53,7 @@ def law(relax=gumbel.relaxed):
         K,
         width=4,
         likelihood=LIKELIHOOD,
-        temperature=gumbel.cosine(start=1.0, end=0.3, steps=200),
+        temperature=temperature,
         relax=relax,
     )
 
@@ -184,6 +186,16 @@ def test_the_kl_is_of_one_image():
     value, (metrics, _) = model.loss(params, memory, jax.random.key(0), BATCH)
     np.testing.assert_allclose(metrics["kl"], 2 * np.log(K), rtol=1e-3)
     np.testing.assert_allclose(value, metrics["distortion"] + metrics["kl"], rtol=1e-5)
+
+
+def test_the_kl_is_of_the_encoder_and_no_temperature():
+    params, _ = law().init(jax.random.key(1), BATCH)
+    logits = toys.Dense((toys.POSITIONS, K)).apply(params["enc"], BATCH["x"])
+    entropy = special.entr(special.softmax(logits, axis=-1)).sum((1, 2)).mean()
+    for tau in (0.2, 5.0):
+        model = law(temperature=gumbel.constant(tau))
+        _, (metrics, _) = model.loss(params, 0, jax.random.key(0), BATCH)
+        np.testing.assert_allclose(metrics["kl"], 2 * np.log(K) - entropy, rtol=1e-4)
 
 
 def test_the_loss_is_the_likelihood_and_the_two_squares():

@@ -142,13 +142,14 @@ def test_an_absorbing_diffusion_serves_as_prior(x64):
     def of_code(x):
         return x.astype(jnp.int32)
 
-    bound = vq.bound(
-        of_code,
-        lambda codes: 50.0 * jax.nn.one_hot(codes, K),  # a decoder that knows x
-        codes,
-        likelihood=likelihoods.categorical,
-        log_prior=log_prior,
-    )
+    @jax.jit
+    def evaluate(x):
+        known = lambda codes: 50.0 * jax.nn.one_hot(codes, K)  # noqa: E731
+        return vq.bound(
+            of_code, known, x, likelihood=likelihoods.categorical, log_prior=log_prior
+        )
+
+    bound = evaluate(codes)
     np.testing.assert_allclose(bound.reconstruction, 0, atol=1e-12)
     mean, error = np.mean(bound.prior), np.std(bound.prior) / np.sqrt(len(codes))
     entropy = np.log(len(codes))
