@@ -32,6 +32,16 @@ def test_of_equally_near_codes_the_first():
     codebook = jnp.asarray([[5.0], [1.0], [-1.0], [1.0]])
     codes, _ = vq.quantize(codebook, jnp.asarray([[0.0], [1.0], [3.0]]))
     np.testing.assert_array_equal(codes, [1, 1, 0])
+    twice = jnp.tile(jnp.arange(60.0), 2)[:, None]
+    codes, _ = vq.quantize(twice, jnp.arange(60.0)[:, None])
+    np.testing.assert_array_equal(codes, np.arange(60))
+
+
+@pytest.mark.parametrize("K", [2, 31, 32, 33, 100])
+def test_any_number_of_codes(K, x64):
+    codebook, z = RNG.normal(size=(K, 3)), RNG.normal(size=(200, 3))
+    codes, _ = vq.quantize(jnp.asarray(codebook), jnp.asarray(z))
+    np.testing.assert_array_equal(codes, brute(codebook, z).argmin(-1))
 
 
 def test_float32_is_right_far_from_the_origin():
