@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffjax.core import checks
 from diffjax.core.precision import widen
 from diffjax.types import Array
 from diffjax.vq import usage
@@ -71,7 +72,7 @@ def ema_update(
     Returns: State (unit of z).
     """
     K, D = matching(state.codebook, z)
-    if not 0 <= decay < 1:
+    if checks.is_concrete(decay) and not 0 <= decay < 1:
         raise ValueError(f"expected 0 <= decay < 1, got {decay}; 0.99 is usual")
     if z.shape[:-1] != codes.shape:
         raise ValueError(

@@ -1,11 +1,13 @@
 """Quantizers of this library, pythae and vector-quantize-pytorch on a CPU.
 
 Command:   make bench-vq      (its own environment: extra `bench`)
-Cost:      half a minute on two cores.
+Cost:      a minute on two cores.
 Expected:  an EMA step (quantize, straight-through, commitment, update; forward and
            backward) of 8192 vectors of 64 dimensions, K = 512, at least 5 times sooner
            than pythae's and 10 times sooner than vector-quantize-pytorch's; FSQ
-           [8, 5, 5, 5] of 8192 vectors, forward and backward, at least on par.
+           [8, 5, 5, 5] of 8192 vectors, forward and backward, at least on par. The
+           peers run with one thread and with one a core: the better row counts.
+           Measured numbers are in the README.
 
 Each framework has a process of its own, so that their threads never meet; all are
 warmed up, the runs alternate, float32 on the CPU. The table has medians, and the least
@@ -14,6 +16,7 @@ the papers have: decay 0.99, commitment 0.25, no rotation trick, no k-means.
 """
 
 import functools
+import itertools
 import multiprocessing
 import os
 import time
@@ -132,24 +135,29 @@ def lucidrains() -> dict:
 STACKS = {"diffjax": ours, "pythae": pythae, "vector-quantize-pytorch": lucidrains}
 
 
-def serve(stack: str, pipe) -> None:
+def serve(stack: str, threads: int, pipe) -> None:
     """Warm a framework up, then time a task whenever one is named."""
+    if stack != "diffjax":
+        import torch
+
+        torch.set_num_threads(threads)
     tasks = STACKS[stack]()
     for run in [*tasks.values()] * 3:
         run()
-    pipe.send(list(tasks))
+    pipe.send("ready")
     while (task := pipe.recv()) is not None:
         start = time.perf_counter()
         tasks[task]()
         pipe.send(time.perf_counter() - start)
 
 
-def start(stack: str):
-    """A process for one framework, and the tasks that it knows."""
+def start(stack: str, threads: int):
+    """A warm process for one framework: the pipe to it."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    context.Process(target=serve, args=(stack, there), daemon=True).start()
-    return here, here.recv()
+    context.Process(target=serve, args=(stack, threads, there), daemon=True).start()
+    here.recv()
+    return here
 
 
 def seconds(pipe, task: str) -> float:
@@ -162,19 +170,19 @@ def seconds(pipe, task: str) -> float:
 def main() -> None:
     """Print a table of ratios; every ratio is of runs made side by side."""
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    pipes = {stack: start(stack) for stack in STACKS}
-    print(f"{'task':30s}{'peer':26s}ours ms  theirs ms  ratio (min .. max)  asked for")
-    for (task, peer), asked in RATIOS.items():
-        ends = pipes["diffjax"][0], pipes[peer][0]
+    mine, counts = start("diffjax", 0), sorted({1, os.cpu_count() or 1})
+    peers = {(p, n): start(p, n) for p in STACKS if p != "diffjax" for n in counts}
+    print(f"{'task':30s}{'peer (threads)':28s}ours ms  theirs ms  ratio (min .. max)")
+    for ((task, peer), asked), threads in itertools.product(RATIOS.items(), counts):
+        ends = mine, peers[peer, threads]
         pairs = [[seconds(end, task) for end in ends] for _ in range(ROUNDS)]
         fast, slow = 1e3 * np.median(pairs, axis=0)
         ratios = [b / a for a, b in pairs]
-        span = f"({min(ratios):.1f} .. {max(ratios):.1f})"
         print(
-            f"{task:30s}{peer:26s}{fast:7.2f}  {slow:9.2f}  {slow / fast:5.1f} "
-            f"{span:14s}  {asked:6d}"
+            f"{task:30s}{f'{peer} ({threads})':28s}{fast:7.2f}  {slow:9.2f}  "
+            f"{slow / fast:5.1f} ({min(ratios):.1f} .. {max(ratios):.1f})  >= {asked}?"
         )
-    for pipe, _ in pipes.values():
+    for pipe in (mine, *peers.values()):
         pipe.send(None)
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
