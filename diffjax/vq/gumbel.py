@@ -167,7 +167,8 @@ def draw(rng: Array, logits: Array) -> Array:
 
     with `mode="high"`: the default of `jax.random` never exceeds 15.94.
 
-    Args: rng: key.  logits: [..., K], only shape and dtype are used.
+    Args: rng: key.  logits: [..., K], only shape and dtype are used; float32 at least.
     Returns: [..., K] (no unit).
     """
-    return jax.random.gumbel(rng, logits.shape, logits.dtype, mode="high")
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    return jax.random.gumbel(rng, logits.shape, dtype, mode="high")

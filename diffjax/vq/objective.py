@@ -98,7 +98,9 @@ def ema_objective(
 
     van den Oord et al. 2017, appendix A.1. The batch is quantized before the update.
     Dead codes are drawn anew with the key of the global batch's first example, so all
-    devices draw the same. To sample or evaluate: params | {"codebook": state.codebook}.
+    devices draw the same. The averages start with the mean usage of the first batch, so
+    that no code is dead on arrival. To sample or evaluate, the parameters are params |
+    {"codebook": state.codebook}.
 
     Args: enc, dec, likelihood, axis_name: as for `objective`.  K: codes.  decay: of
         `ema_update`.  beta: weight of the commitment.  start: of the codebook.  renew:
@@ -152,6 +154,12 @@ def gumbel_objective(
         step.  relax: `gumbel.relaxed` or `gumbel.hard`.
     Returns: StatefulObjective, its memory the number of steps done (nats per example).
     """
+
+    for step in (0, 2**30):
+        if not float(temperature(jnp.asarray(step))) > 0:
+            raise ValueError(
+                f"expected a temperature > 0 at every step, got 0 or less at {step}"
+            )
 
     def init(rng: Array, batch: Batch) -> tuple[Params, Array]:
         enc_key, dec_key, key = jax.random.split(rng, 3)

@@ -230,6 +230,12 @@ def test_averages_come_out_as_the_update_says():
     np.testing.assert_allclose(after.n, want.n, rtol=1e-6)
 
 
+@pytest.mark.parametrize("end", [0.0, -1.0])
+def test_a_temperature_that_does_not_stay_positive(end):
+    with pytest.raises(ValueError, match="expected a temperature > 0 at every step"):
+        law(temperature=lambda step: jnp.where(step > 9, end, 1.0))
+
+
 def test_an_encoder_of_another_number_of_logits():
     model = vq.gumbel_objective(
         toys.Dense((toys.POSITIONS, K + 1)),
