@@ -7,10 +7,11 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical, chain, checks
 from diffjax.core.bounds import Bound, bits_per_dim
+from diffjax.d3pm import closed, process
 from diffjax.d3pm import predict as predictions
-from diffjax.d3pm import process
 from diffjax.d3pm.predict import Denoise, Predict
 from diffjax.d3pm.process import Transitions
+from diffjax.d3pm.transitions.rank_one import RankOne
 from diffjax.types import Array
 
 
@@ -41,12 +42,15 @@ def divergence(
 
         KL( q(x_s | x_t, x_0) || p(x_s | x_t) )
 
-    Austin et al. 2021 (arXiv:2107.03006), eq. 1.
+    Austin et al. 2021 (arXiv:2107.03006), eq. 1; for rank-one families and `joint` by
+    the closed form of `closed`.
 
     Args: transitions: a family.  logits: [..., K], what the network says at (x_t, t).
         x_0, x_t: integer [...].  t, s: integer [], s < t.  predict: their meaning.
     Returns: [] nats.
     """
+    if predict is predictions.joint and isinstance(transitions, RankOne):
+        return closed.divergence(transitions, logits, x_0, x_t, t, s)
     q = process.posterior_logits(transitions, x_0, x_t, t, s=s)
     return categorical.kl(q, predict(transitions, logits, x_t, t, s=s))
 
