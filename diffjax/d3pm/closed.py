@@ -4,7 +4,6 @@ Where tokens are kept or drawn anew from pi, q(x_s | x_t, x_0) is a multiple of 
 at x_t and x_0: of all K entries only the mixture of p~ with pi is needed.
 """
 
-import jax
 import jax.numpy as jnp
 
 from diffjax.core import categorical
@@ -22,7 +21,7 @@ def divergence(
     t: Array,
     s: Array,
 ) -> Array:
-    r"""`likelihood.divergence` of `predict.joint`, in closed form.
+    r"""`likelihood.divergence` of `predict.joint`, in closed form, for each position.
 
         q_j = l_j m_j / Z,    l_j = alpha 1[j = x_t] + beta pi_{x_t},
                               m_j = a 1[j = x_0] + b pi'_j,    m'_j = a p~_j + b pi'_j
@@ -35,7 +34,7 @@ def divergence(
 
     Args: transitions: rank-one.  logits: [..., K].  x_0, x_t: integer [...].  t, s:
         integer [], s < t.
-    Returns: [] nats.
+    Returns: [...] nats, for each position.
     """
     log_a, log_b = transitions.log_between(jnp.zeros_like(s), s)
     log_alpha, log_beta = transitions.log_between(s, t)
@@ -65,7 +64,7 @@ def divergence(
     believed = (log_Z_hat > -jnp.inf) & (log_mass[..., 0] > -jnp.inf)
     cost = jnp.where(believed, cost + _finite(log_Z_hat), jnp.inf)
     possible = log_Z > -jnp.inf
-    return jnp.sum(jnp.where(possible, jnp.maximum(cost - _finite(log_Z), 0), 0))
+    return jnp.where(possible, jnp.maximum(cost - _finite(log_Z), 0), 0)
 
 
 def _elsewhere(log_p: Array, log_a: Array, drawn: Array, x_0: Array) -> Array:
