@@ -11,6 +11,7 @@ from diffjax.d3pm import closed, infill, process
 from diffjax.d3pm import predict as predictions
 from diffjax.d3pm.predict import Denoise, Predict
 from diffjax.d3pm.process import Transitions
+from diffjax.d3pm.transitions.learned import Learned
 from diffjax.d3pm.transitions.rank_one import RankOne
 from diffjax.types import Array
 
@@ -51,6 +52,8 @@ def divergence(
         length_mask: boolean [...], False where a position is padding and costs nothing.
     Returns: [] nats.
     """
+    if isinstance(transitions, Learned):
+        transitions = transitions.inner  # the law of x_T plays no part in a step
     if predict is predictions.joint and isinstance(transitions, RankOne):
         each = closed.divergence(transitions, logits, x_0, x_t, t, s)
         return jnp.sum(infill.counted(each, length_mask))
