@@ -59,7 +59,8 @@ def reverse(step: Step, rng: Array, x: Any, ts: Array, *, draw: Draw = normal) -
     Lecture 02 (DDPM), "DDPM Sampling": the loop, for any step.
 
     Args: step: as `Step`.  rng: key, folded with i for the noise of step i.  x: [...]
-        at ts[0], or any pytree that the step and the draw understand.  ts: integers [N + 1].  draw: noise of a step.
+        at ts[0], or any pytree that the step and the draw understand.  ts: [N + 1],
+        integers or real.  draw: noise of a step.
     Returns: [...] at ts[-1], in the unit of x.
     """
     carry = (x, _blank_memory(step, rng, x, ts, draw))
