@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: test test-fast lint bench clean
+.PHONY: test test-fast lint bench bench-vq clean
 
 test: $(INSTALLED)
 	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
@@ -19,9 +19,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The peers (torch, diffusers) live in an environment of their own.
+# The peers (torch and what is built on it) live in an environment of their own.
 bench: .venv-bench/installed
 	.venv-bench/bin/python experiments/benchmarks/ddpm_sampling.py
+
+bench-vq: .venv-bench/installed
+	.venv-bench/bin/python experiments/benchmarks/vq.py
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -21,6 +21,7 @@ WITH_KEYS += ["noisy_batch", "start"]
 WITH_KEYS += ["cross_entropy", "keys_and_times", "masked_batch", "first_hitting"]
 WITH_KEYS += ["keys", "reveal", "draw", "draw_alike"]  # noise too large to be given
 WITH_KEYS += ["nll", "draw_*", "latent_noise"]
+WITH_KEYS += ["restart", "no_restart"]
 ORDER = [
     {"net", "denoise", "encode", "decode", "data"},
     {"schedule", "transitions", "gamma"},
@@ -98,6 +99,9 @@ SIGNATURES = {
         joint(transitions, x_0_logits, x_t, t, *, s=None)
         posterior_mean(transitions, x_0_logits, x_t, t, *, s=None)
         truncated_logistic(mean, log_scale, K)""",
+    "vq": """
+        quantize(codebook, z)  straight_through(z, z_q)  ema_init(codebook)
+        ema_update(state, z, codes, *, decay, axis_name=None)  fsq(z, levels)""",
     "types": "Objective(init, loss)",
     "vae": "bound(encode, decode, rng, x, *, likelihood)",
 }

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from diffjax.core.noise import swift
 from diffjax.types import Array
 
-Step = Callable[[Array, Array, Array, Array, Any], tuple[Array, Any]]
+Step = Callable[[Any, Array, Array, Any, Any], tuple[Any, Any]]
 """(x_t, t, s, noise, memory) -> (x_s, memory). A chain traces the step once with memory
 None, to learn the shapes of what it remembers, and starts from zeros of these shapes:
 so zeros must mean "nothing yet"."""
-Draw = Callable[[Array, Array], Array]
+Draw = Callable[[Array, Any], Any]
 """(key, x_t) -> the noise of one step."""
 
 
@@ -51,9 +51,7 @@ def example_keys(rng: Array, num: int) -> Array:
     return jax.vmap(swift)(rng)
 
 
-def reverse(
-    step: Step, rng: Array, x: Array, ts: Array, *, draw: Draw = normal
-) -> Array:
+def reverse(step: Step, rng: Array, x: Any, ts: Array, *, draw: Draw = normal) -> Any:
     r"""Walk one example down a grid.
 
         x_{ts[i+1]} ~ step(x_{ts[i]}, ts[i], ts[i+1]),    i = 0 .. N-1
@@ -61,7 +59,8 @@ def reverse(
     Lecture 02 (DDPM), "DDPM Sampling": the loop, for any step.
 
     Args: step: as `Step`.  rng: key, folded with i for the noise of step i.  x: [...]
-        at ts[0].  ts: integers [N + 1].  draw: noise of a step.
+        at ts[0], or any pytree that the step and the draw understand.  ts: [N + 1],
+        integers or real.  draw: noise of a step.
     Returns: [...] at ts[-1], in the unit of x.
     """
     carry = (x, _blank_memory(step, rng, x, ts, draw))
@@ -71,13 +70,13 @@ def reverse(
 def trajectory(
     step: Step,
     rng: Array,
-    x: Array,
+    x: Any,
     ts: Array,
     *,
     every: int,
-    observe: Callable[[Array, Array], Any] = lambda x_t, t: x_t,
+    observe: Callable[[Any, Array], Any] = lambda x_t, t: x_t,
     draw: Draw = normal,
-) -> tuple[Array, Any]:
+) -> tuple[Any, Any]:
     r"""`reverse` that also records what it passes, without keeping the rest.
 
         records_k = observe(x_t, t) at t = ts[k * every]
@@ -121,8 +120,8 @@ def _walk(step: Step, rng: Array, carry: Any, moves: Any, draw: Draw) -> Any:
     return jax.lax.scan(move, carry, moves)[0]
 
 
-def _blank_memory(step: Step, rng: Array, x: Array, ts: Array, draw: Draw) -> Any:
-    def first(x: Array) -> Any:
+def _blank_memory(step: Step, rng: Array, x: Any, ts: Array, draw: Draw) -> Any:
+    def first(x: Any) -> Any:
         return step(x, ts[0], ts[1], draw(rng, x), None)[1]
 
     return jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), jax.eval_shape(first, x))

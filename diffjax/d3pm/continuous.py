@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical, chain
 from diffjax.core import times as core_times
-from diffjax.d3pm import vocabulary
+from diffjax.d3pm import infill, vocabulary
 from diffjax.d3pm.predict import Denoise
 from diffjax.types import Array
 
@@ -75,6 +75,7 @@ def absorbing_loss(
     *,
     mask: int,
     times: Times = core_times.antithetic,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""The bound of masked diffusion as the number of steps grows.
 
@@ -86,7 +87,8 @@ def absorbing_loss(
 
     Args: denoise: one example, real t.  alpha: from 1 to 0.  rng: key, or keys [B].
         x_0: integer [B, ...], without the mask.  mask: the absorbing category.  times:
-        how t is drawn.
+        how t is drawn.  length_mask: boolean [B, ...], False at padding, which stays
+        as it is in x_0 and costs nothing.
     Returns: [] nats per example, summed over its positions.
     """
     categorical.without("x_0", x_0, mask)
@@ -97,6 +99,9 @@ def absorbing_loss(
         return jnp.where(coin < 1 - alpha(t), mask, x_0)
 
     x_t = jax.vmap(corrupt)(keys, x_0, t)
+    # Padding is never masked, and only what is masked costs anything.
+    real = infill.lengths(length_mask, x_0.shape)
+    x_t = infill.counted(x_t, real, otherwise=x_0)
     logits = jax.vmap(denoise)(x_t, t)
     K = logits.shape[-1]
     categorical.mask("mask", mask, K)
@@ -115,6 +120,7 @@ def uniform_loss(
     *,
     K: int,
     times: Times = core_times.antithetic,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""The bound of uniform diffusion as the number of steps grows.
 
@@ -129,17 +135,21 @@ def uniform_loss(
     categorical.tokens("x_0", x_0, K)
     keys, t = _keys_and_times(rng, x_0, times)
 
-    def one(key: Array, x_0: Array, t: Array) -> Array:
+    def one(key: Array, x_0: Array, t: Array, real: Array | None) -> Array:
         law = _towards_uniform(categorical.one_hot(x_0, K), alpha(t))
         noise = jax.random.gumbel(key, law.shape, mode="high")
-        x_t = categorical.draw(jnp.log(law), noise)
-        cost = uniform_cost(alpha, denoise(x_t, t), x_0, x_t, t)
+        drawn = categorical.draw(jnp.log(law), noise)
+        x_t = infill.counted(drawn, real, otherwise=x_0)
+        each = uniform_cost(alpha, denoise(x_t, t), x_0, x_t, t)
+        cost = jnp.sum(infill.counted(each, real))
         last = _towards_uniform(categorical.one_hot(x_0, K), alpha(jnp.ones_like(t)))
         log_last = categorical.log(last)
-        prior = categorical.kl(log_last, jnp.zeros_like(log_last))
+        flat = jnp.zeros_like(log_last)
+        prior = categorical.kl(log_last, infill.counted(flat, real, otherwise=log_last))
         return categorical.guard(cost + prior, x_0, K)
 
-    return jnp.mean(jax.vmap(one)(keys, x_0, t))
+    real = infill.lengths(length_mask, x_0.shape)
+    return jnp.mean(jax.vmap(one)(keys, x_0, t, real))
 
 
 def uniform_cost(
@@ -153,7 +163,7 @@ def uniform_cost(
     Schiff et al. 2024, eq. 18, each term of which is positive.
 
     Args: alpha: Alpha.  logits: [..., K] of p~.  x_0, x_t: integer [...].  t: real [].
-    Returns: [] nats per unit of time.
+    Returns: [...] nats per unit of time, for each position.
     """
     K = logits.shape[-1]
     a, slope = jax.jvp(alpha, (t,), (jnp.ones_like(t),))
@@ -162,7 +172,7 @@ def uniform_cost(
     log_r_hat = _log_ratio(jnp.log(_towards_uniform(log_p, a)), x_t)
     # Where nothing is left of x_0 there is nothing to pay: the sum falls faster than a.
     weight = jnp.where(a > 0, -slope / (K * jnp.where(a > 0, a, 1)), 0)
-    return weight * jnp.sum(jump_cost(log_r, log_r_hat))
+    return weight * jnp.sum(jump_cost(log_r, log_r_hat), axis=-1)
 
 
 def jump_cost(log_r: Array, log_r_hat: Array) -> Array:

@@ -76,6 +76,32 @@ def holding(step: Callable[..., Any], fixed: Held) -> Callable[..., Any]:
     return move
 
 
+def lengths(length_mask: Array | None, shape: tuple[int, ...]) -> Array | None:
+    r"""A length mask, checked and of the shape of the data; None where all counts.
+
+        True where a position is part of its example, False where it is padding
+
+    Args: length_mask: boolean [B, ...] or [...], or None.  shape: (B, ...).
+    Returns: boolean [B, ...], or None (no unit).
+    """
+    return None if length_mask is None else _boolean("length_mask", length_mask, shape)
+
+
+def counted(value: Array, length_mask: Array | None, *, otherwise: Any = 0) -> Array:
+    r"""A value where a position counts, another where it is padding.
+
+        value_i where length_mask_i, else otherwise_i
+
+    Args: value: [...] or [..., K].  length_mask: boolean [...], or None: all count.
+        otherwise: like value, or a number.
+    Returns: of value's shape, in its unit.
+    """
+    if length_mask is None:
+        return value
+    axes = tuple(range(length_mask.ndim, value.ndim))
+    return jnp.where(jnp.expand_dims(length_mask, axes), value, otherwise)
+
+
 def _boolean(name: str, mask: Array, shape: tuple[int, ...]) -> Array:
     if jnp.result_type(mask) != jnp.bool_:
         raise ValueError(

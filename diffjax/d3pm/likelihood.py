@@ -7,10 +7,12 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical, chain, checks
 from diffjax.core.bounds import Bound, bits_per_dim
+from diffjax.d3pm import closed, infill, process
 from diffjax.d3pm import predict as predictions
-from diffjax.d3pm import process
 from diffjax.d3pm.predict import Denoise, Predict
 from diffjax.d3pm.process import Transitions
+from diffjax.d3pm.transitions.learned import Learned
+from diffjax.d3pm.transitions.rank_one import RankOne
 from diffjax.types import Array
 
 
@@ -36,22 +38,37 @@ def divergence(
     s: Array,
     *,
     predict: Predict = predictions.joint,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""One term of the bound; at s = 0 it is the reconstruction, -log p(x_0 | x_t).
 
         KL( q(x_s | x_t, x_0) || p(x_s | x_t) )
 
-    Austin et al. 2021 (arXiv:2107.03006), eq. 1.
+    Austin et al. 2021 (arXiv:2107.03006), eq. 1; for rank-one families and `joint` by
+    the closed form of `closed`.
 
     Args: transitions: a family.  logits: [..., K], what the network says at (x_t, t).
         x_0, x_t: integer [...].  t, s: integer [], s < t.  predict: their meaning.
+        length_mask: boolean [...], False where a position is padding and costs nothing.
     Returns: [] nats.
     """
+    if isinstance(transitions, Learned):
+        transitions = transitions.inner  # the law of x_T plays no part in a step
+    if predict is predictions.joint and isinstance(transitions, RankOne):
+        each = closed.divergence(transitions, logits, x_0, x_t, t, s)
+        return jnp.sum(infill.counted(each, length_mask))
     q = process.posterior_logits(transitions, x_0, x_t, t, s=s)
-    return categorical.kl(q, predict(transitions, logits, x_t, t, s=s))
+    p = predict(transitions, logits, x_t, t, s=s)
+    return categorical.kl(q, infill.counted(p, length_mask, otherwise=q))
 
 
-def prior(transitions: Transitions, x_0: Array, t: Array) -> Array:
+def prior(
+    transitions: Transitions,
+    x_0: Array,
+    t: Array,
+    *,
+    length_mask: Array | None = None,
+) -> Array:
     r"""The bound's last term; infinite where the process cannot reach its own prior.
 
         KL( q(x_t | x_0) || p(x_T) )
@@ -60,11 +77,12 @@ def prior(transitions: Transitions, x_0: Array, t: Array) -> Array:
     cannot start from a token that was never masked.
 
     Args: transitions: a family.  x_0: integer [...].  t: integer [], T unless the chain
-        starts below.
+        starts below.  length_mask: as for `divergence`.
     Returns: [] nats.
     """
     q = process.marginal_logits(transitions, x_0, t)
-    return categorical.kl(q, jnp.broadcast_to(transitions.log_prior(), q.shape))
+    p = jnp.broadcast_to(transitions.log_prior(), q.shape)
+    return categorical.kl(q, infill.counted(p, length_mask, otherwise=q))
 
 
 def bound(
@@ -75,6 +93,7 @@ def bound(
     *,
     predict: Predict = predictions.joint,
     ts: Any = None,
+    length_mask: Array | None = None,
 ) -> Bound:
     r"""Every term of the variational bound, each estimated with one draw of x_t.
 
@@ -87,29 +106,30 @@ def bound(
 
     Args: denoise: one example.  transitions: a family.  rng: key, or keys [B].  x_0:
         integer [B, ...].  predict: what the logits mean.  ts: integers descending from
-        T to 0, by default all.
+        T to 0, by default all.  length_mask: boolean [B, ...], False at padding, which
+        stays as it is in x_0 and costs nothing.
     Returns: Bound of [B], [B, T - 1] for t = 2..T ascending, [B]; nats.
     """
     categorical.tokens("x_0", x_0, transitions.K)
     ascending = jnp.flip(grid(transitions, ts))
-    noise = gumbel(transitions.K)
+    noise, some = gumbel(transitions.K), infill.lengths(length_mask, x_0.shape)
 
-    def of_example(rng: Array, x_0: Array) -> Bound:
+    def of_example(rng: Array, x_0: Array, real: Array | None) -> Bound:
         def term(_: None, s_t: tuple[Array, Array]) -> tuple[None, Array]:
             s, t = s_t
             eps = noise(jax.random.fold_in(rng, t), x_0)
             x_t = process.diffuse(transitions, x_0, eps, t)
-            logits = denoise(x_t, t)
-            return None, divergence(
-                transitions, logits, x_0, x_t, t, s, predict=predict
-            )
+            x_t = infill.counted(x_t, real, otherwise=x_0)
+            args = denoise(x_t, t), x_0, x_t, t, s
+            cost = divergence(transitions, *args, predict=predict, length_mask=real)
+            return None, cost
 
         # q(x_0 | x_1, x_0) is certain, so the first divergence is -log p(x_0 | x_1).
         _, terms = jax.lax.scan(term, None, (ascending[:-1], ascending[1:]))
-        last = prior(transitions, x_0, ascending[-1])
+        last = prior(transitions, x_0, ascending[-1], length_mask=real)
         return Bound(-categorical.guard(terms[0], x_0, transitions.K), terms[1:], last)
 
-    return jax.vmap(of_example)(chain.example_keys(rng, x_0.shape[0]), x_0)
+    return jax.vmap(of_example)(chain.example_keys(rng, x_0.shape[0]), x_0, some)
 
 
 def grid(transitions: Transitions, ts: Any) -> Array:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical, chain
 from diffjax.core import times as core_times
-from diffjax.d3pm import likelihood, process, vocabulary
+from diffjax.d3pm import infill, likelihood, process, vocabulary
 from diffjax.d3pm import predict as predictions
 from diffjax.d3pm.predict import Denoise, Predict
 from diffjax.d3pm.process import Transitions
@@ -34,6 +34,7 @@ def vb_loss(
     *,
     predict: Predict = predictions.joint,
     times: Times = core_times.uniform,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""An unbiased estimate of -elbo from one step an example.
 
@@ -45,11 +46,14 @@ def vb_loss(
 
     Args: denoise: one example.  transitions: a family.  rng: key, or keys [B].
         x_0: integer [B, ...].  predict: what the logits mean.  times: how t is drawn.
+        length_mask: boolean [B, ...], False at padding, which stays as it is in x_0
+        and costs nothing.
     Returns: [] nats per example, summed over its positions.
     """
-    t, x_t = noisy_batch(transitions, rng, x_0, times=times)
-    logits = jax.vmap(denoise)(x_t, t)
-    terms = bound_terms(transitions, logits, x_0, x_t, t, predict=predict)
+    real = infill.lengths(length_mask, x_0.shape)
+    t, x_t = noisy_batch(transitions, rng, x_0, times=times, length_mask=real)
+    args = jax.vmap(denoise)(x_t, t), x_0, x_t, t
+    terms = bound_terms(transitions, *args, predict=predict, length_mask=real)
     return jnp.mean(terms)
 
 
@@ -60,6 +64,7 @@ def cross_entropy(
     x_0: Array,
     *,
     times: Times = core_times.uniform,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""How well the data are guessed, every t alike.
 
@@ -71,9 +76,10 @@ def cross_entropy(
     Args: as for `vb_loss`.
     Returns: [] nats per example, summed over its positions.
     """
-    t, x_t = noisy_batch(transitions, rng, x_0, times=times)
+    real = infill.lengths(length_mask, x_0.shape)
+    t, x_t = noisy_batch(transitions, rng, x_0, times=times, length_mask=real)
     logits = jax.vmap(denoise)(x_t, t)
-    return _guessing(transitions, logits, x_0)
+    return _guessing(transitions, logits, x_0, real)
 
 
 def hybrid_loss(
@@ -85,6 +91,7 @@ def hybrid_loss(
     lam: float | None = None,
     predict: Predict = predictions.joint,
     times: Times = core_times.uniform,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""The bound, and a push towards guessing the data.
 
@@ -100,10 +107,12 @@ def hybrid_loss(
     weight = 0.001 * transitions.T if lam is None else lam
     if weight < 0:
         raise ValueError(f"expected lam >= 0, got {lam}")
-    t, x_t = noisy_batch(transitions, rng, x_0, times=times)
+    real = infill.lengths(length_mask, x_0.shape)
+    t, x_t = noisy_batch(transitions, rng, x_0, times=times, length_mask=real)
     logits = jax.vmap(denoise)(x_t, t)
-    terms = bound_terms(transitions, logits, x_0, x_t, t, predict=predict)
-    return jnp.mean(terms) + weight * _guessing(transitions, logits, x_0)
+    args = logits, x_0, x_t, t
+    terms = bound_terms(transitions, *args, predict=predict, length_mask=real)
+    return jnp.mean(terms) + weight * _guessing(transitions, logits, x_0, real)
 
 
 def bound_terms(
@@ -114,6 +123,7 @@ def bound_terms(
     t: Array,
     *,
     predict: Predict = predictions.joint,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""What each example's own t says of its bound, positive when it costs.
 
@@ -122,19 +132,23 @@ def bound_terms(
     Austin et al. 2021, eq. 1.
 
     Args: transitions: a family.  logits: [B, ..., K].  x_0, x_t: integer [B, ...].
-        t: integer [B].  predict: what the logits mean.
+        t: integer [B].  predict: what the logits mean.  length_mask: [B, ...] or None.
     Returns: [B] nats.
     """
     T = transitions.T
 
-    def term(logits: Array, x_0: Array, x_t: Array, t: Array) -> Array:
+    def term(
+        logits: Array, x_0: Array, x_t: Array, t: Array, real: Array | None
+    ) -> Array:
+        args = logits, x_0, x_t, t, t - 1
         cost = likelihood.divergence(
-            transitions, logits, x_0, x_t, t, t - 1, predict=predict
+            transitions, *args, predict=predict, length_mask=real
         )
-        at_T = likelihood.prior(transitions, x_0, jnp.asarray(T, t.dtype))
+        last = jnp.asarray(T, t.dtype)
+        at_T = likelihood.prior(transitions, x_0, last, length_mask=real)
         return categorical.guard(T * cost + at_T, x_0, transitions.K)
 
-    return jax.vmap(term)(logits, x_0, x_t, t)
+    return jax.vmap(term)(logits, x_0, x_t, t, length_mask)
 
 
 def noisy_batch(
@@ -143,6 +157,7 @@ def noisy_batch(
     x_0: Array,
     *,
     times: Times = core_times.uniform,
+    length_mask: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""A step and a noisy version for every example.
 
@@ -151,7 +166,7 @@ def noisy_batch(
     Austin et al. 2021, eq. 3.
 
     Args: transitions: a family.  rng: key, or keys [B].  x_0: integer [B, ...].  times:
-        how t is drawn.
+        how t is drawn.  length_mask: boolean [B, ...], or None.
     Returns: t integer [B], x_t integer [B, ...] (category indices).
     """
     categorical.tokens("x_0", x_0, transitions.K)
@@ -161,7 +176,8 @@ def noisy_batch(
     def one(key: Array, x_0: Array, t: Array) -> Array:
         return process.diffuse(transitions, x_0, noise(key, x_0), t)
 
-    return t, jax.vmap(one)(keys, x_0, t)
+    x_t = jax.vmap(one)(keys, x_0, t)
+    return t, infill.counted(x_t, length_mask, otherwise=x_0)
 
 
 def keys_and_times(
@@ -179,8 +195,10 @@ def keys_and_times(
     return keys[:, 1], times(u, transitions.T)
 
 
-def _guessing(transitions: Transitions, logits: Array, x_0: Array) -> Array:
-    each = vocabulary.log_prob(x_0, logits)
+def _guessing(
+    transitions: Transitions, logits: Array, x_0: Array, length_mask: Array | None
+) -> Array:
+    each = infill.counted(vocabulary.log_prob(x_0, logits), length_mask)
     return categorical.guard(
         -jnp.mean(jnp.sum(_rows(each), axis=1)), x_0, transitions.K
     )

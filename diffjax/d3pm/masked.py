@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical
 from diffjax.core import times as core_times
-from diffjax.d3pm import losses, vocabulary
+from diffjax.d3pm import infill, losses, vocabulary
 from diffjax.d3pm.losses import Times
 from diffjax.d3pm.predict import Denoise
 from diffjax.d3pm.process import Transitions
@@ -37,6 +37,7 @@ def absorbing_loss(
     x_0: Array,
     *,
     times: Times = core_times.uniform,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""The bound of absorbing diffusion: a weighted masked language model.
 
@@ -52,6 +53,9 @@ def absorbing_loss(
     Returns: [] nats per example, summed over its positions.
     """
     t, x_t = masked_batch(transitions, rng, x_0, times=times)
+    # Padding is never masked, and only what is masked costs anything.
+    real = infill.lengths(length_mask, x_0.shape)
+    x_t = infill.counted(x_t, real, otherwise=x_0)
     logits = jax.vmap(denoise)(x_t, t)
     return loss_of_logits(transitions, logits, x_0, x_t, t)
 

@@ -4,6 +4,7 @@ A network takes and returns batches: `net.apply(params, x [B, ...], t [B])` are 
 [B, ..., K] of p(x_0 | x_t), or of whatever `predict` takes them for.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,8 @@ def objective(
         L = loss(net, transitions, rng, x_0),    by default the bound, L_vb
 
     Austin et al. 2021 (arXiv:2107.03006), eqs. 1 and 5. Options are bound beforehand:
-    `functools.partial(losses.hybrid_loss, lam=0.01)`.
+    `functools.partial(losses.hybrid_loss, lam=0.01)`. Where a batch has "length_mask"
+    [B, ...], padding costs nothing, and bits_per_dim are of what is not padding.
 
     Args: net: (x [B, ...], t [B]) -> [B, ..., K].  transitions: a family.  loss: of
         `losses`, `masked` or `continuous`.  guide: denoise -> denoise, for example
@@ -71,11 +73,19 @@ def objective(
 
     def value(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
         x_0 = batch["x"]
-        nats = loss(guide(example_net(net, params)), transitions, rng, x_0)
-        bits = nats / (x_0[0].size * jnp.log(2))
+        denoise = guide(example_net(net, params))
+        nats = _of_batch(loss, batch)(denoise, transitions, rng, x_0)
+        counted = jnp.sum(batch.get("length_mask", jnp.ones(x_0.shape, bool)))
+        bits = nats / (counted / len(x_0) * jnp.log(2))
         return nats, {"loss": nats, "bits_per_dim": bits}
 
     return Objective(init, value)
+
+
+def _of_batch(function: Callable[..., Any], batch: Batch) -> Callable[..., Any]:
+    if "length_mask" not in batch:
+        return function
+    return functools.partial(function, length_mask=batch["length_mask"])
 
 
 def sampler(
@@ -127,8 +137,9 @@ def bound(
     Returns: a function to Bound of [B], [B, T - 1], [B]; nats.
     """
 
-    def evaluate(params: Params, rng: Array, batch: Batch) -> Bound:
+    def of_batch(params: Params, rng: Array, batch: Batch) -> Bound:
         denoise, x_0 = guide(example_net(net, params)), batch["x"]
-        return likelihood.bound(denoise, transitions, rng, x_0, predict=predict, ts=ts)
+        evaluate = _of_batch(likelihood.bound, batch)
+        return evaluate(denoise, transitions, rng, x_0, predict=predict, ts=ts)
 
-    return evaluate
+    return of_batch

@@ -16,7 +16,7 @@ import numpy as np
 
 from diffjax.core import categorical, chain
 from diffjax.core import times as core_times
-from diffjax.d3pm import vocabulary
+from diffjax.d3pm import infill, vocabulary
 from diffjax.d3pm.continuous import Times, jump_cost
 from diffjax.d3pm.predict import Denoise
 from diffjax.types import Array
@@ -146,7 +146,7 @@ def rate_cost(
 
     Args: process: Rates.  logits: [..., K].  x_0, x_t: integer [...].  t: real [].
         ratio: `joint` or `posterior_mean`.
-    Returns: [] nats per unit of time.
+    Returns: [...] nats per unit of time, for each position.
     """
     log_q = kernel(process, t)
     log_row = log_q[x_0]
@@ -154,7 +154,8 @@ def rate_cost(
     cost = jump_cost(log_r, ratio(log_q, logits, x_t))
     # What cannot jump costs nothing, even where both rates are infinite.
     into = _into(process, x_t, t)
-    return jnp.sum(jnp.where(into > 0, into * jnp.where(into > 0, cost, 0), 0))
+    costs = jnp.where(into > 0, into * jnp.where(into > 0, cost, 0), 0)
+    return jnp.sum(costs, axis=-1)
 
 
 def rate_loss(
@@ -165,6 +166,7 @@ def rate_loss(
     *,
     ratio: Ratio = joint,
     times: Times = core_times.antithetic,
+    length_mask: Array | None = None,
 ) -> Array:
     r"""The bound of any process in continuous time, unbiased.
 
@@ -174,6 +176,8 @@ def rate_loss(
 
     Args: denoise: one example, real t.  process: Rates.  rng: key, or keys [B].  x_0:
         integer [B, ...].  ratio: what the logits mean.  times: how t is drawn.
+        length_mask: boolean [B, ...], False at padding, which stays as it is in x_0
+        and costs nothing.
     Returns: [] nats per example, summed over its positions.
     """
     K = len(process.log_pi)
@@ -182,14 +186,18 @@ def rate_loss(
     t = times(jax.vmap(jax.random.uniform)(keys[:, 0]))
     last = kernel(process, jnp.ones(()))
 
-    def one(key: Array, x_0: Array, t: Array) -> Array:
+    def one(key: Array, x_0: Array, t: Array, real: Array | None) -> Array:
         log_p = kernel(process, t)[x_0]
-        x_t = categorical.draw(log_p, jax.random.gumbel(key, log_p.shape, mode="high"))
-        cost = rate_cost(process, denoise(x_t, t), x_0, x_t, t, ratio=ratio)
-        prior = categorical.kl(last[x_0], jnp.broadcast_to(process.log_pi, log_p.shape))
+        noise = jax.random.gumbel(key, log_p.shape, mode="high")
+        x_t = infill.counted(categorical.draw(log_p, noise), real, otherwise=x_0)
+        each = rate_cost(process, denoise(x_t, t), x_0, x_t, t, ratio=ratio)
+        pi = jnp.broadcast_to(process.log_pi, log_p.shape)
+        prior = categorical.kl(last[x_0], infill.counted(pi, real, otherwise=last[x_0]))
+        cost = jnp.sum(infill.counted(each, real))
         return categorical.guard(cost + prior, x_0, K)
 
-    return jnp.mean(jax.vmap(one)(keys[:, 1], x_0, t))
+    real = infill.lengths(length_mask, x_0.shape)
+    return jnp.mean(jax.vmap(one)(keys[:, 1], x_0, t, real))
 
 
 def sample(

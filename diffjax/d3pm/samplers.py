@@ -191,7 +191,12 @@ def start(transitions: Transitions, rng: Array, fixed: Held) -> tuple[Array, Arr
     Returns: x_T integer [...] (category indices), key.
     """
     first, rest = jax.random.split(rng)
-    drawn = vocabulary.draw_alike(transitions.log_prior(), first, fixed.mask.shape)
+    log_p, shape = transitions.log_prior(), fixed.mask.shape
+    if log_p.ndim == 1:
+        drawn = vocabulary.draw_alike(log_p, first, shape)
+    else:  # a law at each position
+        each = jnp.broadcast_to(log_p, (*shape, log_p.shape[-1]))
+        drawn = vocabulary.draw(each, first)
     return jnp.where(fixed.mask, fixed.values, drawn), rest
 
 

@@ -97,7 +97,7 @@ def test_absorbing_closed_form_is_the_rate_form(ratio, x64):
         logits = denoise(jnp.asarray(x_t), t)
         got = rates.rate_cost(
             process, logits, jnp.asarray(x_0), jnp.asarray(x_t), t, ratio=ratio
-        )
+        ).sum()
         log_p = jax.nn.log_softmax(logits)
         weight = 0.95 / (1 - survival(0.3))
         want = -sum(weight * log_p[i, x_0[i]] for i in range(2) if x_t[i] == K - 1)
@@ -122,7 +122,7 @@ def test_the_bound_of_the_oracle_is_the_entropy(make, ratio, x64):
 
         def one(x_0, x_t):
             cost = rates.rate_cost(process, denoise(x_t, t), x_0, x_t, t, ratio=ratio)
-            return jnp.exp(log_q[x_0[0], x_t[0]]) * cost
+            return jnp.exp(log_q[x_0[0], x_t[0]]) * cost[0]
 
         x_0, x_t = (jnp.asarray(v).reshape(-1, 1) for v in np.mgrid[:3, :K])
         return jnp.sum(jnp.asarray(P)[x_0[:, 0]] * jax.vmap(one)(x_0, x_t))

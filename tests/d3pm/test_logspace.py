@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from diffjax.core import categorical
+from diffjax.core import categorical, noise
 from diffjax.d3pm import likelihood
 
 P = np.array([[0.2, 0.0, 0.5, 0.3], [0.0, 1.0, 0.0, 0.0]])
@@ -78,6 +79,34 @@ def test_the_noise_has_the_exact_tail():
     got = likelihood.gumbel(7)(key, x)
     np.testing.assert_array_equal(got, jax.random.gumbel(key, (50, 7), mode="high"))
     assert (got != jax.random.gumbel(key, (50, 7), mode="low")).any()
+
+
+@pytest.mark.slow
+def test_rare_categories_are_drawn_as_often_as_they_should():
+    """p of 1e-6 to 1e-7 against one whose noise is held at 0, in 2^27 draws."""
+    thresholds = jnp.asarray([14.0, 15.0, 16.0])  # -log p; the default ends at 16
+
+    @jax.jit
+    def count(rng):
+        def block(total, i):
+            key, x = jax.random.fold_in(noise.swift(rng), i), jnp.zeros(1 << 19)
+            g = likelihood.gumbel(2)(key, x)
+            held = jnp.stack([g, jnp.zeros_like(g)], -1).reshape(-1, 2)
+            laws = jnp.stack([-thresholds, jnp.zeros(3)], -1)
+
+            def rare(law):
+                law = jnp.broadcast_to(law, held.shape)
+                return jnp.sum(categorical.draw(law, held) == 0)
+
+            seen = [rare(law) for law in laws]
+            return total + jnp.stack(seen), None
+
+        return jax.lax.scan(block, jnp.zeros(3, jnp.int32), jnp.arange(128))[0]
+
+    expected = 2**27 * -np.expm1(-np.exp(-np.asarray(thresholds, np.float64)))
+    got = count(jax.random.key(1))
+    tails = stats.poisson.cdf(got, expected), stats.poisson.sf(got - 1, expected)
+    assert np.min(tails) > 1e-4, (got, expected)
 
 
 def test_bad_tokens_are_named():

@@ -10,7 +10,7 @@ import pytest
 from d3pm import tables
 from d3pm.toys import NUM, K, absorbing, counts, data_law, draw_three, three_tokens
 from diffjax.core import chain, oracle
-from diffjax.d3pm import predict, samplers, unmasking
+from diffjax.d3pm import predict, samplers, transitions, unmasking
 from diffjax.d3pm.samplers import sample
 
 P = np.array([0.1, 0.6, 0.3, 0.0])  # of one token; the last category is the mask
@@ -172,6 +172,19 @@ def test_one_program_for_every_grid_of_a_length():
     for ts in ([20, 10, 0], [20, 5, 0], [7, 3, 0]):
         run(jnp.asarray(ts))
     assert len(traces) == 1
+
+
+def test_the_program_does_not_grow_with_T():
+    def size(T):
+        family = transitions.uniform(np.full(T, 0.1), K)
+
+        def run(rng, family, ts):
+            return sample(lambda x, t: jnp.zeros((2, K)), family, rng, (4, 2), ts=ts)
+
+        ts = jnp.arange(T, -1, -1)
+        return len(jax.jit(run).lower(jax.random.key(0), family, ts).as_text())
+
+    assert size(1000) <= 1.1 * size(10)
 
 
 def test_bad_input_is_named():

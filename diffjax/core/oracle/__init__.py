@@ -7,6 +7,13 @@ never form a covariance. `linear_gaussian` is the VAE with everything in closed 
 """
 
 from diffjax.core.oracle import linear_gaussian
+from diffjax.core.oracle.enumerable_codes import (
+    CodeModel,
+    code_encoder,
+    code_log_prob,
+    code_model,
+    code_posterior,
+)
 from diffjax.core.oracle.finite_data import (
     attract,
     finite_dae,
@@ -34,8 +41,13 @@ from diffjax.core.oracle.gaussian_mixture import (
 )
 
 __all__ = [
+    "CodeModel",
     "Mixture",
     "attract",
+    "code_encoder",
+    "code_log_prob",
+    "code_model",
+    "code_posterior",
     "denoiser",
     "diffused",
     "discrete_denoiser",

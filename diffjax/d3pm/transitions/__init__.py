@@ -5,7 +5,7 @@
     forward(log_p, s, t)   log(p Q_{s..t})
     row(x_s, s, t)         log Q_{s..t}[x_s, :], the law of x_t given x_s
     column(x_t, s, t)      log Q_{s..t}[:, x_t], the likelihood of x_s given x_t
-    log_prior()            log of the law that x_T tends to, [K]
+    log_prior()            log of the law of x_T under the model, [K]
 
 Q is row-stochastic: laws are rows, and multiply from the left. Q_{s..s} = I. betas are
 [T], for t = 1..T.
@@ -13,6 +13,7 @@ Q is row-stochastic: laws are rows, and multiply from the left. Q_{s..s} = I. be
 
 from diffjax.d3pm.transitions.apart import with_mask
 from diffjax.d3pm.transitions.dense import from_matrices
+from diffjax.d3pm.transitions.learned import with_prior
 from diffjax.d3pm.transitions.mixture import mixture
 from diffjax.d3pm.transitions.nearest import nearest, retimed
 from diffjax.d3pm.transitions.ordinal import banded, gaussian
@@ -35,4 +36,5 @@ __all__ = [
     "retimed",
     "uniform",
     "with_mask",
+    "with_prior",
 ]

@@ -1,5 +1,6 @@
 """Families known by their matrices: O(T K^2) memory, for K of a few hundred."""
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from diffjax.d3pm.transitions.products import Products
 from diffjax.types import Array
 
 
-class Tabulated:
+class Tabulated(abc.ABC):
     """The operators of a family with `matrix(s, t)`, `log_pi` and `products`."""
 
     products: Products
@@ -29,6 +30,7 @@ class Tabulated:
         """The number of steps."""
         return self.products.prefix.shape[0]
 
+    @abc.abstractmethod
     def step(self, t: Array) -> Array:
         r"""The matrix of one step.
 
@@ -37,7 +39,6 @@ class Tabulated:
         Args: t: integer [], 1..T.
         Returns: [K, K] (probabilities).
         """
-        raise NotImplementedError
 
     def log_matrix(self, s: Array, t: Array) -> Array:
         r"""The transition from s to t as logs; an impossible move is -inf.

@@ -108,7 +108,8 @@ def table(values: np.ndarray) -> Array:
     Args: values: float64 [...].
     Returns: [...] in the unit of values.
     """
-    return jnp.asarray(values, jax.dtypes.canonicalize_dtype(np.float64))
+    dtype = jax.dtypes.canonicalize_dtype(np.float64)
+    return jnp.asarray(np.asarray(values, dtype))
 
 
 def log_law(K: int, log_p: Array) -> None:

@@ -6,6 +6,7 @@ All of it is known from O(T) numbers, and costs O(K) a token; no matrix is ever 
 unless asked for.
 """
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 
@@ -19,7 +20,7 @@ from diffjax.d3pm.transitions.survival import Survival, between, log_between, su
 from diffjax.types import Array
 
 
-class RankOne:
+class RankOne(abc.ABC):
     """The operators of a family with `survival`, `K` and `log_target(s, t)`."""
 
     survival: Survival
@@ -43,6 +44,18 @@ class RankOne:
         inputs.span(self.T, s, t)
         return between(self.survival, s, t)
 
+    def log_between(self, s: Array, t: Array) -> tuple[Array, Array]:
+        r"""`between`, as logs: exact where a probability is tiny, -inf where it is 0.
+
+            log alpha,    log beta
+
+        Args: s, t: integer [], 0 <= s <= t <= T.
+        Returns: log alpha [], log beta [] (nats).
+        """
+        inputs.span(self.T, s, t)
+        return log_between(self.survival, s, t)
+
+    @abc.abstractmethod
     def log_target(self, s: Array, t: Array) -> Array:
         r"""The law that replaced tokens are drawn from.
 
@@ -51,7 +64,6 @@ class RankOne:
         Args: s, t: integer [], 0 <= s <= t <= T.
         Returns: [K] nats.
         """
-        raise NotImplementedError
 
     def log_prior(self) -> Array:
         r"""The law that x_T tends to, the model's p(x_T).
@@ -88,8 +100,7 @@ class RankOne:
         Returns: [..., K] nats.
         """
         inputs.log_law(len(self.log_prior()), log_p)
-        inputs.span(self.T, s, t)
-        log_alpha, log_beta = log_between(self.survival, s, t)
+        log_alpha, log_beta = self.log_between(s, t)
         drawn = _row(log_beta + self.log_target(s, t), log_p.ndim)
         return logspace.add(log_alpha + log_p, drawn + logspace.total(log_p))
 
@@ -124,8 +135,7 @@ class RankOne:
         return jnp.where(same, either[x_t][..., None], drawn[x_t][..., None])
 
     def _drawn_or_either(self, s: Array, t: Array) -> tuple[Array, Array]:
-        inputs.span(self.T, s, t)
-        log_alpha, log_beta = log_between(self.survival, s, t)
+        log_alpha, log_beta = self.log_between(s, t)
         drawn = log_beta + self.log_target(s, t)
         return drawn, logspace.add(log_alpha, drawn)
 

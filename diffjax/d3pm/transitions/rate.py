@@ -7,6 +7,7 @@ exponential together from powers and keeps the digits of small entries;
 `from_eigenbasis` is one product of matrices, exact to the dtype's rounding of 1.
 """
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ TERMS = 20
 """Terms of the series; at x <= 1 the first one left out is below 1e-18."""
 
 
-class Timed:
+class Timed(abc.ABC):
     """The operators of a family with `survival`, `log_pi` and `exponential(tau)`."""
 
     survival: Survival
@@ -39,6 +40,7 @@ class Timed:
         """The number of steps."""
         return self.survival.T
 
+    @abc.abstractmethod
     def exponential(self, tau: Array) -> Array:
         r"""The transition after a time.
 
@@ -47,7 +49,6 @@ class Timed:
         Args: tau: [], not negative.
         Returns: [K, K] probabilities.
         """
-        raise NotImplementedError
 
     def log_prior(self) -> Array:
         r"""The law that the rates leave as it is, the model's p(x_T).

@@ -1,0 +1,118 @@
+"""Padding costs nothing, is never noised, and has no gradient, in every loss."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffjax import d3pm
+from diffjax.d3pm import continuous, losses, masked, rates, transitions
+from diffjax.d3pm.objective import bound as net_bound
+
+K, T, PAD = 5, 6, 0
+BETAS = 1 / np.arange(T, 0, -1)
+ABSORBING = transitions.absorbing(BETAS, K, mask=K - 1)
+UNIFORM = transitions.uniform(BETAS, K)
+BANDED = transitions.banded(np.full(T, 0.5), K, width=1)
+LOSSES = {
+    "vb_loss": (losses.vb_loss, UNIFORM),
+    "vb_loss, in general": (losses.vb_loss, BANDED),
+    "cross_entropy": (losses.cross_entropy, UNIFORM),
+    "hybrid_loss": (losses.hybrid_loss, UNIFORM),
+    "absorbing_loss": (masked.absorbing_loss, ABSORBING),
+    "continuous absorbing": (
+        functools.partial(continuous.absorbing_loss, mask=K - 1),
+        continuous.linear,
+    ),
+    "continuous uniform": (
+        functools.partial(continuous.uniform_loss, K=K),
+        continuous.cosine,
+    ),
+    "rates": (
+        rates.rate_loss,
+        rates.rates(
+            np.full((K, K), 0.2) - np.eye(K), np.full(K, 0.2), integral=lambda t: 3 * t
+        ),
+    ),
+}
+X_0 = jnp.asarray([[1, 2, 3], [3, 2, 1]])
+PADDED = jnp.asarray([[1, 2, 3, PAD, PAD], [3, 2, 1, PAD, PAD]])
+REAL = jnp.arange(5) < 3
+LOGITS = jax.random.normal(jax.random.key(0), (5, K))
+
+
+def denoiser(logits):
+    """Every position by itself, so that padding cannot change the others."""
+    return lambda x_t, t: logits[: len(x_t)] * jnp.cos(x_t[:, None] + t)
+
+
+def value(name, x_0, logits, **options):
+    loss, process = LOSSES[name]
+    return loss(denoiser(logits), process, jax.random.key(1), x_0, **options)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_padded_batch_has_the_loss_of_the_bare_one(name):
+    """The noise of a position does not depend on how many follow it."""
+    bare = value(name, X_0, LOGITS)
+    padded, slope = jax.value_and_grad(value, argnums=2)(
+        name, PADDED, LOGITS, length_mask=REAL
+    )
+    np.testing.assert_allclose(padded, bare, rtol=1e-5)
+    assert (slope[3:] == 0).all() and (slope[:3] != 0).any()
+    assert abs(value(name, PADDED, LOGITS) - bare) > 0.1  # it would cost something
+
+
+@pytest.mark.parametrize("family", [UNIFORM, ABSORBING, BANDED])
+def test_and_the_bound_too(family):
+    run = functools.partial(d3pm.bound, denoiser(LOGITS), family, jax.random.key(1))
+    bare = run(X_0)
+    padded = run(PADDED, length_mask=jnp.broadcast_to(REAL, PADDED.shape))
+    chex.assert_trees_all_close(padded, bare, rtol=1e-5, atol=1e-6)
+
+
+def test_the_network_sees_padding_as_it_is():
+    def touchy(x_t, t):
+        return jnp.where((x_t[3:] == PAD).all(), LOGITS, jnp.nan)
+
+    args = touchy, UNIFORM, jax.random.key(0), PADDED
+    assert jnp.isfinite(losses.vb_loss(*args, length_mask=REAL))
+    assert jnp.isfinite(d3pm.bound(*args, length_mask=REAL).elbo).all()
+    assert not jnp.isfinite(d3pm.bound(*args).elbo).all()
+
+
+def test_a_batch_brings_its_mask():
+    """Its "length_mask" reaches the loss and the bound; bits are of what counts."""
+
+    class Net:
+        init = staticmethod(lambda rng, x, t: LOGITS)
+        apply = staticmethod(lambda p, x, t: p[None] * jnp.cos(x[..., None]))
+
+    batch = {"x": PADDED, "length_mask": jnp.broadcast_to(REAL, PADDED.shape)}
+    objective = d3pm.objective(Net, UNIFORM)
+    params = objective.init(jax.random.key(0), batch)
+    loss, metrics = objective.loss(params, jax.random.key(1), batch)
+    denoise = functools.partial(lambda x, t: LOGITS[: len(x)] * jnp.cos(x[..., None]))
+    bare = losses.vb_loss(denoise, UNIFORM, jax.random.key(1), X_0)
+    np.testing.assert_allclose(loss, bare, rtol=1e-5)
+    np.testing.assert_allclose(metrics["bits_per_dim"], loss / (3 * np.log(2)))
+    bound = net_bound(Net, UNIFORM)(params, jax.random.key(1), batch)
+    want = d3pm.bound(denoise, UNIFORM, jax.random.key(1), X_0)
+    np.testing.assert_allclose(bound.elbo, want.elbo, rtol=1e-5)
+
+
+def test_bad_masks_are_named():
+    for mask, message in (
+        (jnp.ones((2, 4), bool), "expected length_mask of shape"),
+        (jnp.ones((2, 5)), "expected a boolean length_mask, got float32"),
+    ):
+        for name in LOSSES:
+            with pytest.raises(ValueError, match=message):
+                value(name, PADDED, LOGITS, length_mask=mask)
+        with pytest.raises(ValueError, match=message):
+            d3pm.bound(
+                denoiser(LOGITS), UNIFORM, jax.random.key(0), PADDED, length_mask=mask
+            )
