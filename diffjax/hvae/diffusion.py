@@ -123,15 +123,15 @@ def terms(
             f"{decode.L}; a schedule of T steps makes T layers"
         )
 
-    def layer(nothing: Any, i: Array) -> tuple[Any, Array]:
-        z, _ = latent(encode.marginal(i, x), noise, i)
+    def layer(nothing: Any, i: Index) -> tuple[Any, Array]:
+        z = latent(encode.marginal(i, x), noise, i).z
         q, p = encode.posterior(i, z, x), decode.at(i, z)
         agree("z_(i-1)", q, p)
         return nothing, gaussian.kl(*q, *p)
 
     _, divergences = decode.loop(layer, (), range(2, encode.L + 1))
-    z_1, _ = latent(encode.marginal(jnp.asarray(1), x), noise, jnp.asarray(1))
-    top = gaussian.kl_standard(*encode.marginal(jnp.asarray(encode.L), x))
+    z_1 = latent(encode.marginal(1, x), noise, 1).z
+    top = gaussian.kl_standard(*encode.marginal(encode.L, x))
     return Bound(likelihood(x, decode.at(1, z_1)), divergences, top)
 
 

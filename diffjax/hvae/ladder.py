@@ -20,6 +20,7 @@ from diffjax.core import chain, gaussian
 from diffjax.core.bounds import Bound
 from diffjax.hvae.layers import (
     Index,
+    Latent,
     Layers,
     Moments,
     Noise,
@@ -29,7 +30,7 @@ from diffjax.hvae.layers import (
     standard_noise,
     temperatures,
 )
-from diffjax.hvae.markov import Emit, Likelihood, repeat
+from diffjax.hvae.markov import Draw, Likelihood, repeat
 from diffjax.hvae.posteriors import ABSOLUTE, Posterior
 from diffjax.types import Array
 
@@ -77,7 +78,7 @@ def terms(
     Returns: Bound of [], [L - 1], []; nats.
     """
 
-    def kl(z: Array, q: Moments, said: Moments, p: Moments) -> Array:
+    def kl(q: Latent, said: Moments, p: Moments) -> Array:
         return posterior.kl(said, p)
 
     h, kls = _descend(encode, decode, noise, features(x), posterior, kl)
@@ -104,8 +105,8 @@ def log_weight(
     Returns: [] nats.
     """
 
-    def ratio(z: Array, q: Moments, said: Moments, p: Moments) -> Array:
-        return gaussian.log_prob(z, *q) - gaussian.log_prob(z, *p)
+    def ratio(q: Latent, said: Moments, p: Moments) -> Array:
+        return q.log_q - gaussian.log_prob(q.z, *p)
 
     h, ratios = _descend(encode, decode, noise, features(x), posterior, ratio)
     return likelihood(x, decode.read(h)) - jnp.sum(ratios)
@@ -187,7 +188,7 @@ def sample(
     num: int,
     *,
     temperature: Callable[[int], float] = lambda i: 1.0,
-    emit: Emit = lambda rng, decoded: decoded,
+    draw: Draw = lambda rng, decoded: decoded,
 ) -> Any:
     r"""Ancestral samples, from the top down.
 
@@ -196,24 +197,26 @@ def sample(
     Child 2021; a temperature below 1 makes samples more regular.
 
     Args: decode: Ladder.  rng: key, or keys [num].  num: samples.  temperature: (i)
-        -> tau_i >= 0, the scale of z_i's noise; 0 takes means.  emit: (rng, decoded)
-        -> x, by default what the decoder says of x.
-    Returns: [num, ...] samples (data units, or what `emit` makes).
+        -> tau_i >= 0, the scale of z_i's noise; 0 takes means.  draw: of x
+        from what the decoder says, by default just that.
+    Returns: [num, ...] samples (data units, or what `draw` makes).
     """
     loop = common_loop(decode.prior, decode.merge)
     tau = temperatures(temperature, decode.prior.L)
 
     def one(rng: Array) -> Any:
+        of_latents, of_data = jax.random.split(rng)
+
         def noise(i: Index, mean: Array) -> Array:
-            eps = chain.normal(jax.random.fold_in(rng, i), mean)
+            eps = standard_noise(of_latents, decode.prior.L)(i, mean)
             return tau[i].astype(eps.dtype) * eps
 
-        def layer(h: Any, i: Array) -> tuple[Any, Array]:
-            z, _ = latent(decode.prior.at(i, h), noise, i)
+        def layer(h: Any, i: Index) -> tuple[Any, Array]:
+            z = latent(decode.prior.at(i, h), noise, i).z
             return decode.merge.at(i, h, z), jnp.zeros(())
 
         h, _ = loop(layer, decode.start, range(decode.prior.L, 0, -1))
-        return emit(jax.random.fold_in(rng, 0), decode.read(h))
+        return draw(of_data, decode.read(h))
 
     return jax.vmap(one)(chain.example_keys(rng, num))
 
@@ -224,17 +227,17 @@ def _descend(
     noise: Noise,
     seen: Any,
     posterior: Posterior,
-    compare: Callable[[Array, Moments, Moments, Moments], Array],
+    compare: Callable[[Latent, Moments, Moments], Array],
 ) -> tuple[Any, Array]:
-    """h_0, and what `compare` makes of z_i, q, the encoder's pair and p, [L]."""
+    """h_0, and what `compare` makes of z_i, the encoder's pair and p, [L]."""
     common_loop(encode, decode.merge)
     loop = common_loop(encode, decode.prior)
 
-    def layer(h: Any, i: Array) -> tuple[Any, Array]:
+    def layer(h: Any, i: Index) -> tuple[Any, Array]:
         p, said = decode.prior.at(i, h), encode.at(i, h, seen)
         agree("z_i", said, p)
-        z, q = latent(posterior.moments(said, p), noise, i)
-        return decode.merge.at(i, h, z), compare(z, q, said, p)
+        q = latent(posterior.moments(said, p), noise, i)
+        return decode.merge.at(i, h, q.z), compare(q, said, p)
 
     h, told = loop(layer, decode.start, range(encode.L, 0, -1))
     return h, jnp.flip(told)

@@ -25,6 +25,19 @@ Loop = Callable[[Callable[[Any, Array], tuple[Any, Any]], Any, Sequence[int]], A
 the body is (carry, i) -> (carry, told)."""
 
 
+class Latent(NamedTuple):
+    """A draw from a layer's posterior.
+
+    z: [...].
+    log_q: [], its own log density, nats.
+    moments: (mean, log_var), both [...].
+    """
+
+    z: Array
+    log_q: Array
+    moments: Moments
+
+
 class Layers(NamedTuple):
     """L functions, counted from 1, and how to visit them.
 
@@ -109,19 +122,33 @@ def standard_noise(rng: Array, L: int) -> Noise:
     return noise
 
 
-def latent(moments: Moments, noise: Noise, i: Index) -> tuple[Array, Moments]:
-    r"""A draw of layer i, and the moments that it came from.
+def latent(moments: Moments, noise: Noise, i: Index) -> Latent:
+    r"""A draw of layer i, and what it came from.
 
-        z_i = mean + sqrt(var) eps_i
+        z_i = mean + sqrt(var) eps_i,    log q(z_i) = log N(eps_i; 0, I) - 1/2 log var
 
     Args: moments: (mean [...], log_var [...] or []).  noise: of the layers.  i: [].
-    Returns: z_i [...], and (mean, log_var), both [...], float32 at least.
+    Returns: Latent, float32 at least.
     """
     mean, log_var = moments
     eps = noise(i, mean)
     mean, log_var, eps = widen(mean, log_var, eps)
     log_var = jnp.broadcast_to(log_var, mean.shape)
-    return gaussian.reparameterize(mean, log_var, eps), (mean, log_var)
+    z = gaussian.reparameterize(mean, log_var, eps)
+    # From eps itself: z - mean has no digits left when the variance is small.
+    log_q = log_standard(eps) - 0.5 * jnp.sum(log_var)
+    return Latent(z, log_q, (mean, log_var))
+
+
+def log_standard(z: Array) -> Array:
+    r"""Log density of the top prior, and of noise.
+
+        log N(z; 0, I)
+
+    Args: z: [...].
+    Returns: [] nats.
+    """
+    return gaussian.log_prob(z, jnp.zeros_like(z), jnp.zeros(()))
 
 
 def agree(name: str, q: Moments, p: Moments) -> None:

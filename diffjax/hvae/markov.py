@@ -20,12 +20,13 @@ from diffjax.core import chain, gaussian
 from diffjax.core.bounds import Bound
 from diffjax.hvae.layers import (
     Index,
+    Latent,
     Layers,
-    Moments,
     Noise,
     agree,
     common_loop,
     latent,
+    log_standard,
     standard_noise,
     temperatures,
 )
@@ -33,8 +34,8 @@ from diffjax.types import Array
 
 Likelihood = Callable[[Array, Any], Array]
 """(x [...], decoded) -> log p(x | z) [], nats."""
-Emit = Callable[[Array, Any], Any]
-"""(rng, decoded) -> what a sample is made of it."""
+Draw = Callable[[Array, Any], Any]
+"""(rng, decoded) -> x [...], one example."""
 
 
 def terms(
@@ -56,8 +57,8 @@ def terms(
     Args: encode, decode: Layers.  noise: a `Noise`.  x: [...].  likelihood: of x.
     Returns: Bound of [], [L - 1], []; nats.
     """
-    reconstruction, divergences, _, q = _climb(encode, decode, noise, x, likelihood)
-    return Bound(reconstruction, divergences, gaussian.kl_standard(*q))
+    reconstruction, divergences, top = _climb(encode, decode, noise, x, likelihood)
+    return Bound(reconstruction, divergences, gaussian.kl_standard(*top.moments))
 
 
 def log_weight(
@@ -72,9 +73,8 @@ def log_weight(
     Args: as for `terms`.
     Returns: [] nats.
     """
-    reconstruction, divergences, z, q = _climb(encode, decode, noise, x, likelihood)
-    top = gaussian.log_prob(z, *q) - gaussian.log_prob(z, *standard(z))
-    return reconstruction - jnp.sum(divergences) - top
+    reconstruction, divergences, top = _climb(encode, decode, noise, x, likelihood)
+    return reconstruction - jnp.sum(divergences) - top.log_q + log_standard(top.z)
 
 
 def bound(
@@ -133,7 +133,7 @@ def sample(
     shape: tuple[int, ...],
     *,
     temperature: Callable[[int], float] = lambda i: 1.0,
-    emit: Emit = lambda rng, decoded: decoded,
+    draw: Draw = lambda rng, decoded: decoded,
 ) -> Any:
     r"""Ancestral samples, from the top down.
 
@@ -143,35 +143,26 @@ def sample(
 
     Args: decode: Layers.  rng: key, or keys [B].  shape: [B, ...] of z_L.
         temperature: (i) -> tau_i >= 0, the scale of z_i's noise; 0 takes means.
-        emit: (rng, decoded) -> x, by default what the decoder says of x.
-    Returns: [B, ...] samples (data units, or what `emit` makes).
+        draw: of x from what the decoder says, by default just that.
+    Returns: [B, ...] samples (data units, or what `draw` makes).
     """
     tau = temperatures(temperature, decode.L)
 
     def one(rng: Array) -> Any:
+        of_latents, of_data = jax.random.split(rng)
+
         def noise(i: Index, mean: Array) -> Array:
-            eps = chain.normal(jax.random.fold_in(rng, i), mean)
+            eps = standard_noise(of_latents, decode.L)(i, mean)
             return tau[i].astype(eps.dtype) * eps
 
-        def descend(z: Array, i: Array) -> tuple[Array, Array]:
-            return latent(decode.at(i, z), noise, i - 1)[0], jnp.zeros(())
+        def descend(z: Array, i: Index) -> tuple[Array, Array]:
+            return latent(decode.at(i, z), noise, i - 1).z, jnp.zeros(())
 
         z_L = noise(decode.L, jnp.zeros(shape[1:]))
         z_1, _ = decode.loop(descend, z_L, range(decode.L, 1, -1))
-        return emit(jax.random.fold_in(rng, 0), decode.at(1, z_1))
+        return draw(of_data, decode.at(1, z_1))
 
     return jax.vmap(one)(chain.example_keys(rng, shape[0]))
-
-
-def standard(z: Array) -> Moments:
-    r"""The prior of the top layer.
-
-        p(z_L) = N(0, I)
-
-    Args: z: [...], only its shape and dtype are used.
-    Returns: (mean, log_var), both [...].
-    """
-    return jnp.zeros_like(z), jnp.zeros_like(z)
 
 
 def repeat(
@@ -196,17 +187,16 @@ def repeat(
 
 def _climb(
     encode: Layers, decode: Layers, noise: Noise, x: Array, likelihood: Likelihood
-) -> tuple[Array, Array, Array, Moments]:
-    """log p(x | z_1), the inner log ratios [L - 1], z_L and the moments of its q."""
+) -> tuple[Array, Array, Latent]:
+    """log p(x | z_1), the inner log ratios [L - 1], and the top latent."""
     loop = common_loop(encode, decode)
-    z_1, q_1 = latent(encode.at(1, x), noise, 1)
+    bottom = latent(encode.at(1, x), noise, 1)
 
-    def layer(below: Any, i: Array) -> tuple[Any, Array]:
-        z, q = below
-        above = latent(encode.at(i, z), noise, i)
-        p = decode.at(i, above[0])
-        agree("z_(i-1)", q, p)
-        return above, gaussian.log_prob(z, *q) - gaussian.log_prob(z, *p)
+    def layer(below: Latent, i: Index) -> tuple[Latent, Array]:
+        above = latent(encode.at(i, below.z), noise, i)
+        p = decode.at(i, above.z)
+        agree("z_(i-1)", below.moments, p)
+        return above, below.log_q - gaussian.log_prob(below.z, *p)
 
-    (z, q), divergences = loop(layer, (z_1, q_1), range(2, encode.L + 1))
-    return likelihood(x, decode.at(1, z_1)), divergences, z, q
+    top, divergences = loop(layer, bottom, range(2, encode.L + 1))
+    return likelihood(x, decode.at(1, bottom.z)), divergences, top

@@ -16,7 +16,7 @@ from diffjax.hvae import ladder, losses, markov
 from diffjax.hvae.ladder import Ladder
 from diffjax.hvae.layers import Layers, alike, own
 from diffjax.hvae.losses import Weigh
-from diffjax.hvae.markov import Emit, Likelihood
+from diffjax.hvae.markov import Draw, Likelihood
 from diffjax.hvae.posteriors import ABSOLUTE, Posterior
 from diffjax.types import Array, Batch, Metrics, Net, Objective, Params, Sampler
 
@@ -138,24 +138,24 @@ def sampler(
     shape: tuple[int, ...],
     *,
     temperature: Callable[[int], float] = lambda i: 1.0,
-    emit: Emit = lambda rng, decoded: decoded,
+    draw: Draw = lambda rng, decoded: decoded,
 ) -> Sampler:
     r"""The generative half of a trained Markov HVAE.
 
         sample(params, rng, num) = markov.sample(decode, rng, (num, *shape))
 
-    Args: dec: Nets.  shape: of z_L, one example.  temperature, emit: as for
+    Args: dec: Nets.  shape: of z_L, one example.  temperature, draw: as for
         `markov.sample`.
     Returns: Sampler, [num, ...].
     """
 
-    def draw(params: Params, rng: Array, num: int) -> Array:
+    def sample(params: Params, rng: Array, num: int) -> Array:
         decode = dec.bind(params["dec"])
         return markov.sample(
-            decode, rng, (num, *shape), temperature=temperature, emit=emit
+            decode, rng, (num, *shape), temperature=temperature, draw=draw
         )
 
-    return draw
+    return sample
 
 
 class LadderNets(NamedTuple):

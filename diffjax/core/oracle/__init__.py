@@ -17,6 +17,15 @@ from diffjax.core.oracle.finite_discrete import (
     discrete_denoiser,
     discrete_leave_one_out,
 )
+from diffjax.core.oracle.gaussian_chain import (
+    GaussianChain,
+    chain_conditional,
+    chain_gap,
+    chain_law,
+    chain_log_prob,
+    chain_posterior,
+    gaussian_chain,
+)
 from diffjax.core.oracle.gaussian_mixture import (
     Mixture,
     denoiser,
@@ -33,8 +42,14 @@ from diffjax.core.oracle.gaussian_mixture import (
 )
 
 __all__ = [
+    "GaussianChain",
     "Mixture",
     "attract",
+    "chain_conditional",
+    "chain_gap",
+    "chain_law",
+    "chain_log_prob",
+    "chain_posterior",
     "denoiser",
     "diffused",
     "discrete_denoiser",
@@ -42,6 +57,7 @@ __all__ = [
     "finite_dae",
     "finite_denoiser",
     "gaussian",
+    "gaussian_chain",
     "gaussian_flow",
     "log_class_prob",
     "log_prob",
