@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from diffjax.core import chain, checks, gaussian
 from diffjax.core.precision import widen
@@ -174,12 +175,13 @@ def temperatures(temperature: Callable[[int], float], L: int) -> Array:
     Args: temperature: (i) -> [].  L: how many layers.
     Returns: [L + 1], entry 0 is of no layer (no unit).
     """
-    tau = jnp.stack([jnp.asarray(temperature(i), float) for i in range(1, L + 1)])
-    if checks.is_concrete(tau) and not bool(jnp.all(tau >= 0)):
+    tau = [temperature(i) for i in range(1, L + 1)]
+    if all(map(checks.is_concrete, tau)) and not np.all(np.asarray(tau) >= 0):
         raise ValueError(
-            f"expected a temperature >= 0 at every layer, got {tau}; 0 takes the means"
+            "expected a temperature >= 0 at every layer, got "
+            f"{', '.join(map(str, tau))}; 0 takes the means"
         )
-    return jnp.append(jnp.ones(1), tau)
+    return jnp.stack([jnp.asarray(value, float) for value in (1.0, *tau)])
 
 
 def _at_least_one(name: str, L: int) -> None:

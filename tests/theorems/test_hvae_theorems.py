@@ -61,7 +61,7 @@ def test_hvae_elbo_is_the_evidence_minus_the_kl_of_all_latents():
 
 
 def test_hvae_gap_is_the_sum_of_a_kl_for_each_layer():
-    """gap = KL(q(z_1 | x) || p) + sum_i E_q KL(q(z_i | z_{i-1}) || p(z_i | z_{i-1}))."""
+    """gap = KL(q(z_1 | x) || p) + sum_i E_q KL(q(z_i | z_{i-1}) || p)."""
     law, (encode, maps) = toys.chain(SIZES), toys.encoder(SIZES)
 
     def layer_kls(eps):
