@@ -1,6 +1,6 @@
 """The variational family of generative models, from autoencoders to D3PM, in JAX."""
 
-from diffjax import core, d3pm, ddpm, hvae, types
+from diffjax import ae, core, d3pm, ddpm, hvae, types, vae
 
-__all__ = ["core", "d3pm", "ddpm", "hvae", "types"]
+__all__ = ["ae", "core", "d3pm", "ddpm", "hvae", "types", "vae"]
 __version__ = "0.1.0"

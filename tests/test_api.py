@@ -21,6 +21,7 @@ WITH_KEYS += ["noisy_batch", "start"]
 WITH_KEYS += ["cross_entropy", "keys_and_times", "masked_batch", "first_hitting"]
 WITH_KEYS += ["log_weights", "repeat", "standard_noise"]
 WITH_KEYS += ["keys", "reveal", "draw", "draw_alike"]  # noise too large to be given
+WITH_KEYS += ["nll", "draw_*", "latent_noise"]
 ORDER = [
     {"net", "denoise", "encode", "decode", "data"},
     {"schedule", "transitions", "gamma"},
@@ -99,6 +100,7 @@ SIGNATURES = {
         posterior_mean(transitions, x_0_logits, x_t, t, *, s=None)
         truncated_logistic(mean, log_scale, K)""",
     "types": "Objective(init, loss)",
+    "vae": "bound(encode, decode, rng, x, *, likelihood)",
 }
 """Design, section 5: what independent checks call. Options may be added to these."""
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hvae import toys
 
-from diffjax import ddpm, hvae
-from diffjax.core import gaussian, oracle, schedules
+from diffjax import ddpm, hvae, vae
+from diffjax.core import gaussian, likelihoods, oracle, schedules
 from diffjax.core.bounds import mean_and_standard_error
 
 SIZES = (4, 3, 2, 2)
@@ -31,6 +31,65 @@ def expected_terms(room, encode, decode, x, sizes, likelihood=toys.likelihood):
         )
 
     return toys.expected(terms, sum(sizes))
+
+
+# T6a ----------------------------------------------------------------------------------
+
+
+def small_vae():
+    rng = np.random.default_rng(0)
+    up, down = (jnp.asarray(rng.normal(size=shape)) for shape in ((6, 5), (5, 3)))
+
+    def encode(x):
+        mean, log_var = jnp.split(jnp.tanh(up @ x), 2)
+        return mean, log_var
+
+    x = (rng.uniform(size=(8, 5)) < 0.5).astype(float)
+    return encode, lambda z: jnp.sin(down @ z), jnp.asarray(x)
+
+
+@pytest.mark.parametrize("keys", ["one", "each"])
+def test_t6a_an_hvae_with_one_layer_is_the_vae(keys):
+    """Same key, same functions: the same terms, bit for bit."""
+    encode, decode, x = small_vae()
+    rng = jax.random.key(5) if keys == "one" else jax.random.split(jax.random.key(5), 8)
+    theirs = vae.bound(encode, decode, rng, x)
+    layers = hvae.own(encode), hvae.own(decode)
+    ours = hvae.bound(*layers, rng, x, likelihood=likelihoods.bernoulli)
+    assert ours.divergences.shape == theirs.divergences.shape == (8, 0)
+    jax.tree.map(np.testing.assert_array_equal, tuple(ours), tuple(theirs))
+
+
+def test_t6a_by_the_formula():
+    """Bernoulli(z), KL to the prior, the draw from the key of each example."""
+    encode, decode, x = small_vae()
+    layers = hvae.own(encode), hvae.own(decode)
+    ours = hvae.bound(*layers, jax.random.key(5), x, likelihood=likelihoods.bernoulli)
+    for i in range(8):
+        mean, log_var = map(np.asarray, encode(x[i]))
+        key = jax.random.fold_in(jax.random.key(5), i)
+        z = mean + np.exp(log_var / 2) * jax.random.normal(key, (3,))
+        p = 1 / (1 + np.exp(-np.asarray(decode(z))))
+        log_p = np.sum(np.where(x[i] == 1, np.log(p), np.log1p(-p)))
+        np.testing.assert_allclose(ours.reconstruction[i], log_p, rtol=1e-12)
+        kl = 0.5 * np.sum(np.exp(log_var) + mean**2 - 1 - log_var)
+        np.testing.assert_allclose(ours.prior[i], kl, rtol=1e-12)
+
+
+def test_t6a_a_ladder_of_one_rung_is_the_vae_and_so_are_samples():
+    encode, decode, x = small_vae()
+    merge, prior = hvae.own(lambda h, z: z), hvae.own(lambda h: (jnp.zeros(3),) * 2)
+    ladder = hvae.Ladder((), prior, merge, decode)
+    of_h = hvae.own(lambda h, x: encode(x))
+    theirs = vae.bound(encode, decode, jax.random.key(5), x)
+    ours = hvae.ladder.bound(
+        of_h, ladder, jax.random.key(5), x, likelihood=likelihoods.bernoulli
+    )
+    close = partial(np.testing.assert_allclose, rtol=1e-12)
+    jax.tree.map(close, tuple(ours), tuple(theirs))
+    draws = vae.sample(decode, jax.random.key(6), (8, 3), draw=lambda rng, d: d)
+    close(hvae.sample(hvae.own(decode), jax.random.key(6), (8, 3)), draws)
+    close(hvae.ladder.sample(ladder, jax.random.key(6), 8), draws)
 
 
 # The bottom-up bound ------------------------------------------------------------------

@@ -3,9 +3,10 @@
 A Gaussian is a mixture of one component. A diffused mixture is a mixture, and so is
 what is known of x_0 after seeing x_t: these few functions compose into exact denoisers,
 scores, classifiers and inpaintings. Finite data sets have functions of their own, which
-never form a covariance.
+never form a covariance. `linear_gaussian` is the VAE with everything in closed form.
 """
 
+from diffjax.core.oracle import linear_gaussian
 from diffjax.core.oracle.finite_data import (
     attract,
     finite_dae,
@@ -59,6 +60,7 @@ __all__ = [
     "gaussian",
     "gaussian_chain",
     "gaussian_flow",
+    "linear_gaussian",
     "log_class_prob",
     "log_prob",
     "mixture",

@@ -1,0 +1,295 @@
+"""Training losses of a VAE: scalars, nats per example, the mean over a batch.
+
+    loss            is
+    elbo_loss       distortion + beta rate; the -ELBO with beta = 1
+    free_bits_loss  -ELBO, but a group of latents may spend lam nats for nothing
+    sigma_vae_loss  -ELBO of a Gaussian decoder with the best sigma of the batch
+    iwae_loss       -L_k, a tighter bound
+    dreg_loss       -L_k, its encoder gradient 0 at the posterior, whatever is drawn
+
+All take (encode, decode, rng, x). What they weight never touches a reported `Bound`.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from diffjax.core import chain, checks, gaussian
+from diffjax.core.bounds import importance_bound
+from diffjax.types import Array
+from diffjax.vae import likelihood as _likelihood
+from diffjax.vae.decoders import Likelihood, bernoulli
+from diffjax.vae.likelihood import Decode, Encode, Gaussian
+
+
+def elbo_loss(
+    encode: Encode,
+    decode: Decode,
+    rng: Array,
+    x: Array,
+    *,
+    likelihood: Likelihood = bernoulli,
+    beta: float | Array = 1.0,
+) -> Array:
+    r"""Minus the bound, with the rate weighted.
+
+        L = E [ -log p(x | z) ] + beta KL(q(z | x) || p(z))
+
+    Lecture 02 (VAE), theorem 1; Higgins et al. 2017 (beta-VAE). Let beta grow with
+    `warm_up` for KL annealing.
+
+    Args: encode, decode: one example.  rng: key, or keys [B].  x: [B, ...].
+        likelihood: log p(x | z) of one example.  beta: [] >= 0, weight of the rate.
+    Returns: [] nats per example.
+    """
+    if checks.is_concrete(beta) and not beta >= 0:
+        raise ValueError(f"expected beta >= 0, got {beta}")
+    terms = _likelihood.bound(encode, decode, rng, x, likelihood=likelihood)
+    return jnp.mean(terms.distortion + beta * terms.rate)
+
+
+def free_bits_loss(
+    encode: Encode,
+    decode: Decode,
+    rng: Array,
+    x: Array,
+    *,
+    lam: float,
+    groups: int = 1,
+    likelihood: Likelihood = bernoulli,
+    axis_name: str | None = None,
+) -> Array:
+    r"""Minus the bound, where every group of latents may spend some nats for nothing.
+
+        L = E [ -log p(x | z) ] + sum_g max( lam, E_batch KL_g )
+
+    Kingma et al. 2016 (IAF, arXiv:1606.04934), "free bits".
+
+    Args: encode, decode, rng, x, likelihood: as for `elbo_loss`.  lam: nats that a
+        group may spend.  groups: equal parts of the latent, in its order.  axis_name:
+        of the devices among which the batch is split.
+    Returns: [] nats per example.
+    """
+
+    def of_example(rng: Array, x: Array) -> tuple[Array, Array]:
+        mean, log_var, z = _likelihood.draw(encode, rng, x)
+        return likelihood(x, decode(z)), grouped_kl(mean, log_var, groups=groups)
+
+    keys = chain.example_keys(rng, x.shape[0])
+    reconstruction, divergences = jax.vmap(of_example)(keys, x)
+    rate = free_bits(divergences, lam=lam, axis_name=axis_name)
+    return rate - jnp.mean(reconstruction)
+
+
+def grouped_kl(mean: Array, log_var: Array, *, groups: int) -> Array:
+    r"""The divergence of each part of a latent from the prior.
+
+        KL_g = KL( q(z_g | x) || N(0, I) ),    sum_g KL_g = KL
+
+    Args: mean, log_var: [...], d entries.  groups: equal parts, in the order of z.
+    Returns: [groups] nats.
+    """
+    if groups < 1 or mean.size % groups:
+        raise ValueError(
+            f"expected groups to divide the {mean.size} latents, got {groups}"
+        )
+    log_var = jnp.broadcast_to(log_var, mean.shape)
+    parts = (v.reshape(groups, -1) for v in (mean, log_var))
+    return jax.vmap(gaussian.kl_standard)(*parts)
+
+
+def free_bits(divergences: Array, *, lam: float, axis_name: str | None = None) -> Array:
+    r"""A rate that nothing is gained by lowering below lam in any group.
+
+        sum_g max( lam, E_batch KL_g )
+
+    Kingma et al. 2016; the mean over the whole batch first, then the maximum.
+
+    Args: divergences: [B, G] nats.  lam: nats, >= 0.  axis_name: of the devices among
+        which the batch is split.
+    Returns: [] nats per example.
+    """
+    if lam < 0:
+        raise ValueError(f"expected lam >= 0 nats, got {lam}")
+    mean = _batch_mean(divergences, axis_name)
+    return jnp.sum(jnp.maximum(mean, lam))
+
+
+def sigma_vae_loss(
+    encode: Encode,
+    decode: Decode,
+    rng: Array,
+    x: Array,
+    *,
+    axis_name: str | None = None,
+) -> Array:
+    r"""Minus the bound of a Gaussian decoder at the best sigma for this batch.
+
+        L = D/2 [ log(2 pi sigma*^2) + 1 ] + E KL,    sigma*^2 = E ||x - mean||^2 / D
+
+    Rybkin et al. 2021 (sigma-VAE, arXiv:2006.13202). To report a bound, take sigma from
+    the training data: `gaussian_moments` with `optimal_log_var`.
+
+    Args: encode, rng, x: as for `elbo_loss`.  decode: one example, z -> mean.
+        axis_name: of the devices among which the batch is split.
+    Returns: [] nats per example.
+    """
+
+    def of_example(rng: Array, x: Array) -> tuple[Array, Array]:
+        mean, log_var, z = _likelihood.draw(encode, rng, x)
+        return decode(z), gaussian.kl_standard(mean, log_var)
+
+    keys = chain.example_keys(rng, x.shape[0])
+    mean, rate = jax.vmap(of_example)(keys, x)
+    log_var = optimal_log_var(x, mean, axis_name=axis_name)
+    return 0.5 * x[0].size * (jnp.log(2 * jnp.pi) + log_var + 1) + jnp.mean(rate)
+
+
+def optimal_log_var(x: Array, mean: Array, *, axis_name: str | None = None) -> Array:
+    r"""The variance of a Gaussian decoder that makes the data most likely.
+
+        sigma*^2 = 1 / (B D) sum ||x - mean||^2
+
+    Rybkin et al. 2021.
+
+    Args: x, mean: [B, ...].  axis_name: of the devices among which the batch is split.
+    Returns: [] log sigma*^2 (of data units squared).
+    """
+    return jnp.log(_batch_mean(jnp.square(x - mean).reshape(-1), axis_name))
+
+
+def iwae_loss(
+    encode: Encode,
+    decode: Decode,
+    rng: Array,
+    x: Array,
+    *,
+    num: int,
+    likelihood: Likelihood = bernoulli,
+) -> Array:
+    r"""Minus the importance-weighted bound, with its own gradient.
+
+        L = -E log 1/k sum_j w_j,    grad = -E sum_j w~_j grad log w_j,
+        w~_j = w_j / sum_i w_i
+
+    Burda et al. 2015 (IWAE, arXiv:1509.00519), section 3. k = 1 is the ELBO.
+
+    Args: encode, decode, rng, x, likelihood: as for `elbo_loss`.  num: k, draws of z
+        for each example.
+    Returns: [] nats per example.
+    """
+
+    def of_example(rng: Array, x: Array) -> Array:
+        posterior = encode(x)
+        eps = _noise(rng, posterior, num)
+        return importance_bound(_log_weights(decode, posterior, x, eps, likelihood))
+
+    keys = chain.example_keys(rng, x.shape[0])
+    return -jnp.mean(jax.vmap(of_example)(keys, x))
+
+
+def dreg_loss(
+    encode: Encode,
+    decode: Decode,
+    rng: Array,
+    x: Array,
+    *,
+    num: int,
+    likelihood: Likelihood = bernoulli,
+) -> Array:
+    r"""Minus the importance-weighted bound, the encoder's gradient another estimate.
+
+        grad_enc = -E sum_j w~_j^2 (d log w_j / d z_j) (d z_j / d enc)
+
+    and grad_dec as in `iwae_loss`, of which value and expected gradient are the same.
+    Tucker et al. 2018 (DReG, arXiv:1810.04152). Near the posterior it has less noise,
+    and none at it, while that of `iwae_loss` drowns in noise as k grows.
+
+    Args: as for `iwae_loss`.
+    Returns: [] nats per example.
+    """
+
+    def of_example(rng: Array, x: Array) -> Array:
+        posterior = encode(x)
+        eps = _noise(rng, posterior, num)
+        fixed = jax.lax.stop_gradient(posterior)
+        log_w = _log_weights(decode, fixed, x, eps, likelihood)
+        share = jax.lax.stop_gradient(jax.nn.softmax(log_w))
+        # The bound's own gradient gives each draw its share; this is the second one.
+        moved = jax.vmap(partial(_through_z, posterior))(eps, share)
+        return importance_bound(_log_weights(decode, fixed, x, moved, likelihood))
+
+    keys = chain.example_keys(rng, x.shape[0])
+    return -jnp.mean(jax.vmap(of_example)(keys, x))
+
+
+def warm_up(step: Array, *, num: int) -> Array:
+    r"""KL annealing: the rate is free at first.
+
+        beta = min(step / num, 1)
+
+    Bowman et al. 2015 (arXiv:1511.06349); Sonderby et al. 2016 (arXiv:1602.02282).
+
+    Args: step: [] of training, from 0.  num: steps until beta = 1.
+    Returns: [] beta (no unit).
+    """
+    if num < 1:
+        raise ValueError(f"expected num >= 1 steps of warm-up, got {num}")
+    return jnp.minimum(step / num, 1)
+
+
+def cyclical(step: Array, *, period: int, share: float = 0.5) -> Array:
+    r"""KL annealing again and again.
+
+        beta = min( (step mod period) / (share period), 1 )
+
+    Fu et al. 2019 (arXiv:1903.10145).
+
+    Args: step: [] of training, from 0.  period: steps of one cycle.  share: of a cycle
+        in which beta grows, in (0, 1].
+    Returns: [] beta (no unit).
+    """
+    if period < 1 or not 0 < share <= 1:
+        raise ValueError(
+            f"expected period >= 1 and 0 < share <= 1, got {period} and {share}"
+        )
+    return jnp.minimum((step % period) / (share * period), 1)
+
+
+def _batch_mean(values: Array, axis_name: str | None) -> Array:
+    mean = jnp.mean(values, axis=0)
+    return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
+
+
+def _noise(rng: Array, posterior: Gaussian, num: int) -> Array:
+    if num < 1:
+        raise ValueError(f"expected num >= 1 draws, got {num}")
+    return _likelihood.latent_noise(rng, posterior[0], jnp.arange(num))
+
+
+def _log_weights(
+    decode: Decode, posterior: Gaussian, x: Array, eps: Array, likelihood: Likelihood
+) -> Array:
+    def one(eps: Array) -> Array:
+        return _likelihood.log_weight(decode, posterior, x, eps, likelihood=likelihood)
+
+    return jax.vmap(one)(eps)
+
+
+def _through_z(posterior: Gaussian, eps: Array, share: Array) -> Array:
+    """eps, of which a gradient reaches the posterior by way of z, `share` of it."""
+    mean, log_var = posterior
+    z = gaussian.reparameterize(mean, log_var, eps)
+    return _steered(eps, z, share * jnp.exp(-0.5 * log_var))
+
+
+@jax.custom_jvp
+def _steered(eps: Array, z: Array, slope: Array) -> Array:
+    return eps
+
+
+@_steered.defjvp
+def _steered_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    return primals[0], primals[2] * tangents[1]
