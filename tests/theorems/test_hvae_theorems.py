@@ -15,6 +15,7 @@ from hvae import toys
 from diffjax import ddpm, hvae, vae
 from diffjax.core import gaussian, likelihoods, oracle, schedules
 from diffjax.core.bounds import mean_and_standard_error
+from diffjax.ddpm import variance
 
 SIZES = (4, 3, 2, 2)
 X = np.array([0.7, -1.2, 0.4, 1.9])
@@ -377,21 +378,32 @@ def test_t6b_draws_of_the_generic_code_are_within_4_standard_errors():
 
 
 def test_t6b_an_hvae_with_a_fixed_gaussian_encoder_is_the_ddpm():
-    """The same terms as `ddpm.bound`, draw for draw, to machine precision."""
-    schedule, _, decode = ddpm_parts()
+    """The same terms as `ddpm.bound`, draw for draw, to machine precision.
+
+    With a reverse variance other than the posterior's too: then KL(q || p) is not
+    KL(p || q).
+    """
+    schedule, _, small = ddpm_parts()
     x = jnp.asarray(np.random.default_rng(0).normal(size=(6, D)))
 
     def decoder(schedule, x_0, x_t, x_0_hat, t):
         return log_p_x(x_0, x_0_hat)
 
-    theirs = ddpm.bound(denoise, schedule, jax.random.key(3), x, decoder=decoder)
+    def wider(i, z):
+        return small.at(i, z)[0], jnp.log(schedule.beta[i])
+
+    large = hvae.alike(wider, T, first=partial(small.at, 1))
     encode = hvae.fixed_gaussian_posterior(schedule)
-    ours = hvae.diffusion.bound(
-        encode, decode, jax.random.key(3), x, likelihood=log_p_x
-    )
-    assert ours.divergences.shape == (6, T - 1)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+    for decode, var in ((small, variance.small), (large, variance.large)):
+        ours = hvae.diffusion.bound(
+            encode, decode, jax.random.key(3), x, likelihood=log_p_x
+        )
+        theirs = ddpm.bound(
+            denoise, schedule, jax.random.key(3), x, decoder=decoder, variance=var
+        )
+        assert ours.divergences.shape == (6, T - 1)
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
 def test_t6b_properties():
