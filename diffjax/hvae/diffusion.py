@@ -16,7 +16,16 @@ import jax.numpy as jnp
 from diffjax.core import chain, gaussian
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
-from diffjax.hvae.layers import Index, Layers, Moments, Noise, agree, alike, latent
+from diffjax.hvae.layers import (
+    Index,
+    Layers,
+    Moments,
+    Noise,
+    agree,
+    alike,
+    latent,
+    one_height,
+)
 from diffjax.hvae.markov import Likelihood
 from diffjax.types import Array
 
@@ -117,11 +126,7 @@ def terms(
         of x.
     Returns: Bound of [], [L - 1], []; nats.
     """
-    if encode.L != decode.L:
-        raise ValueError(
-            f"expected as many encoder as decoder layers, got {encode.L} and "
-            f"{decode.L}; a schedule of T steps makes T layers"
-        )
+    one_height(encode.L, decode.L)
 
     def layer(nothing: Any, i: Index) -> tuple[Any, Array]:
         z = latent(encode.marginal(i, x), noise, i).z

@@ -98,12 +98,24 @@ def common_loop(encode: Layers, decode: Layers) -> Loop:
     Args: encode, decode: Layers of one height.
     Returns: a `Loop` (no unit).
     """
-    if encode.L != decode.L:
-        raise ValueError(
-            f"expected as many encoder as decoder layers, got {encode.L} and "
-            f"{decode.L}; the decoder's first layer makes the data"
-        )
+    one_height(encode.L, decode.L)
     return encode.loop if encode.loop is decode.loop else _unrolled
+
+
+def one_height(L_enc: int, L_dec: int) -> None:
+    r"""Raise unless encoder and decoder have as many layers.
+
+        L_enc = L_dec
+
+    Args: L_enc, L_dec: how many each has.
+    Returns: nothing (no unit).
+    """
+    if L_enc != L_dec:
+        raise ValueError(
+            f"expected as many encoder as decoder layers, got {L_enc} and {L_dec}; "
+            "the decoder's first layer makes the data, and a schedule of T steps is "
+            "T layers"
+        )
 
 
 def standard_noise(rng: Array, L: int) -> Noise:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from diffjax.core.bounds import Bound
 from diffjax.hvae import ladder, losses, markov
 from diffjax.hvae.ladder import Ladder
-from diffjax.hvae.layers import Layers, alike, own
+from diffjax.hvae.layers import Layers, alike, one_height, own
 from diffjax.hvae.losses import Weigh
 from diffjax.hvae.markov import Draw, Likelihood
 from diffjax.hvae.posteriors import ABSOLUTE, Posterior
@@ -115,15 +115,13 @@ def objective(
         from the functions in `losses`.
     Returns: Objective, nats per example; params {"enc": ..., "dec": ...}.
     """
+    one_height(enc.L, dec.L)
 
     def init(rng: Array, batch: Batch) -> Params:
         x, (rng_enc, rng_dec) = batch["x"], jax.random.split(rng)
         params = enc.init(rng_enc, lambda i, said: x if i == 1 else _blank(said[0]))
         shapes = _latents(enc.bind(params), x)
-        return {
-            "enc": params,
-            "dec": dec.init(rng_dec, lambda i, said: shapes(i)),
-        }
+        return {"enc": params, "dec": dec.init(rng_dec, lambda i, said: shapes(i))}
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
         encode, decode = enc.bind(params["enc"]), dec.bind(params["dec"])
@@ -192,6 +190,8 @@ def ladder_objective(
         means.  weigh: (Bound, batch) -> loss, from the functions in `losses`.
     Returns: Objective, nats per example; params are those of the nets, by field.
     """
+    one_height(len(nets.encode), len(nets.prior))
+    one_height(len(nets.encode), len(nets.merge))
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
         encode, decode, features = ladder_of(nets, params)

@@ -9,6 +9,7 @@ from diffjax.core import schedules
 from diffjax.core.bounds import Bound
 from diffjax.hvae import losses
 from hvae.nets import MLP
+from hvae.nets import ladder as nets_of
 
 KEY = jax.random.key(0)
 X = jnp.zeros((2, 3))
@@ -54,6 +55,20 @@ CASES = {
         lambda: bound(hvae.own(says(3), says(3)), hvae.own(says(3))),
         r"as many encoder as decoder layers, got 2 and 1",
     ),
+    "more encoder nets": (
+        lambda: hvae.objective(
+            hvae.own_nets(MLP((2,)), MLP((2,))),
+            hvae.own_nets(MLP((2,))),
+            likelihood=likelihood,
+        ),
+        r"got 2 and 1; the decoder's first",
+    ),
+    "fewer merges than priors": (
+        lambda: hvae.ladder_objective(
+            nets_of(8, (2, 2))._replace(merge=(MLP((8,)),)), likelihood=likelihood
+        ),
+        r"got 2 and 1",
+    ),
     "more rungs in the encoder": (
         lambda: ladder_bound(hvae.own(*[says(3)] * 3), ladder(3)),
         r"as many encoder as decoder layers, got 3 and 2",
@@ -72,7 +87,7 @@ CASES = {
             X,
             likelihood=likelihood,
         ),
-        r"got 3 and 1; a schedule of T steps makes T layers",
+        r"got 3 and 1;.* a schedule of T steps is T layers",
     ),
     "latents of two shapes": (
         lambda: bound(hvae.own(says(3), says(2)), hvae.own(says(3), says(2))),

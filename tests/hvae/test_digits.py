@@ -85,10 +85,11 @@ def fit(objective, x, seed):
 
 
 @pytest.mark.slow
-def test_three_layers_beat_one_at_equal_parameters(capsys):
+def test_three_layers_beat_one_at_equal_parameters():
     """NLL of 500 importance samples on the test set: 0.3 nats better, no layer dead.
 
-    Mean over three seeds. The flat VAE is trained here, with the same budget.
+    Mean over three seeds, the flat VAE trained with the same budget: 16.81 / 16.88 /
+    16.90 against 17.21 / 17.32 / 17.36.
     """
     train, test = digits()
     nll, size = {}, {}
@@ -102,8 +103,6 @@ def test_three_layers_beat_one_at_equal_parameters(capsys):
             nll[name].append(float(-jnp.mean(importance_bound(log_w))))
             assert np.all(kls > 0.01), f"{name}, seed {seed}: KLs {kls}"
         size[name] = count(params)
-    with capsys.disabled():
-        print("\n", size, {n: np.round(v, 3).tolist() for n, v in nll.items()})
     assert size["deep"] <= size["flat"] == 78_928
-    assert 16.9 < np.mean(nll["flat"]) < 17.5
-    assert np.mean(nll["deep"]) < np.mean(nll["flat"]) - 0.3
+    assert 16.9 < np.mean(nll["flat"]) < 17.5, nll
+    assert np.mean(nll["deep"]) < np.mean(nll["flat"]) - 0.3, nll

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from diffjax import hvae
 from diffjax.core import gaussian, likelihoods, schedules
@@ -32,6 +33,7 @@ def train(objective, x, num=100):
     return carry[0], metrics
 
 
+@pytest.mark.slow
 def test_own_nets_train_and_sample():
     enc = hvae.own_nets(MLP((16, 12), pair), MLP((8,), pair))
     dec = hvae.own_nets(MLP((16, 64)), MLP((12,), pair))
@@ -85,6 +87,7 @@ def test_a_fixed_encoder_has_nothing_to_train():
     assert metrics["loss"][-20:].mean() < metrics["loss"][:20].mean() - 1
 
 
+@pytest.mark.slow
 def test_ladder_objective_trains_with_any_weighting():
     """The weighting moves the loss, never the reported bound."""
     nets = ladder(16, (5, 3), scale=1.0)
