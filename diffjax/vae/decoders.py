@@ -74,7 +74,8 @@ def gaussian_moments(x: Array, decoded: tuple[Array, Array]) -> Array:
 
         log p(x | z) = -1/2 sum [ log(2 pi var) + (x - mean)^2 / var ]
 
-    Lecture 02 (VAE), "Gaussian VAE", where sigma is learned too.
+    Lecture 02 (VAE), "Gaussian VAE", where sigma is learned too: by a decoder
+    `with_log_sigma`, or of each dimension by one whose output `halves` splits.
 
     Args: x: [...].  decoded: mean [...], log_var [...], or [] for one sigma.
     Returns: [] nats.

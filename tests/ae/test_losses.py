@@ -143,7 +143,7 @@ def test_the_gradient_of_k_sparse_is_that_of_the_kept_units(x64):
 
 
 def test_the_contractive_losses(x64):
-    """Of a linear encoder the Jacobian is its matrix; two estimates bracket nothing."""
+    """Of a linear encoder the Jacobian is its matrix; many directions estimate it."""
     x = jnp.asarray(X)
     wanted = numpy_error(CODES).mean() + 0.2 * np.square(ENC).sum()
     exact = ae.contractive_loss(encode, decode, KEY, x, lam=0.2)

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from diffjax import vae
-from diffjax.core import bounds, gaussian, oracle
+from diffjax.core import bounds, categorical, gaussian, oracle
 
 LINEAR = oracle.linear_gaussian
 RNG = np.random.default_rng(0)
@@ -166,8 +166,6 @@ def test_t2_the_joint_divergence_bounds_that_of_the_data_for_tables():
     inference, generative = data[:, None] * q, (prior[:, None] * decoder).T
     evidence = generative.sum(1)
     elbo = (q * np.log(decoder.T)).sum(1) - (q * np.log(q / prior)).sum(1)
-
-    from diffjax.core import categorical
 
     def kl(p, q):
         return categorical.kl(jnp.log(p), jnp.log(q))
