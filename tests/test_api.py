@@ -19,6 +19,7 @@ WITH_KEYS = ["init*", "loss", "*_loss", "bound", "sample", "trajectory", "inpain
 """Functions of a chapter that draw random numbers; with two rooms of them:"""
 WITH_KEYS += ["noisy_batch", "start"]
 WITH_KEYS += ["cross_entropy", "keys_and_times", "masked_batch", "first_hitting"]
+WITH_KEYS += ["log_weights", "repeat", "standard_noise"]
 WITH_KEYS += ["keys", "reveal", "draw", "draw_alike"]  # noise too large to be given
 WITH_KEYS += ["nll", "draw_*", "latent_noise"]
 WITH_KEYS += ["restart", "no_restart"]

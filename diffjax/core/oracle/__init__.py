@@ -25,6 +25,15 @@ from diffjax.core.oracle.finite_discrete import (
     discrete_denoiser,
     discrete_leave_one_out,
 )
+from diffjax.core.oracle.gaussian_chain import (
+    GaussianChain,
+    chain_conditional,
+    chain_gap,
+    chain_law,
+    chain_log_prob,
+    chain_posterior,
+    gaussian_chain,
+)
 from diffjax.core.oracle.gaussian_mixture import (
     Mixture,
     denoiser,
@@ -42,8 +51,14 @@ from diffjax.core.oracle.gaussian_mixture import (
 
 __all__ = [
     "CodeModel",
+    "GaussianChain",
     "Mixture",
     "attract",
+    "chain_conditional",
+    "chain_gap",
+    "chain_law",
+    "chain_log_prob",
+    "chain_posterior",
     "code_encoder",
     "code_log_prob",
     "code_model",
@@ -55,6 +70,7 @@ __all__ = [
     "finite_dae",
     "finite_denoiser",
     "gaussian",
+    "gaussian_chain",
     "gaussian_flow",
     "linear_gaussian",
     "log_class_prob",
