@@ -1,12 +1,10 @@
 """Tokens that a sampler does not draw: those given, and padding."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from diffjax.core import categorical
-from diffjax.d3pm.process import Transitions
+from diffjax.core import categorical, chain
 from diffjax.types import Array
 
 
@@ -22,7 +20,7 @@ class Held(NamedTuple):
 
 
 def held(
-    transitions: Transitions,
+    K: int,
     shape: tuple[int, ...],
     known: Array | None,
     known_mask: Array | None,
@@ -33,8 +31,8 @@ def held(
 
         x_i = known_i where known_mask_i,    x_i = pad where not length_mask_i
 
-    Args: transitions: a family.  shape: (B, ...).  known, known_mask, length_mask, pad:
-        as for `samplers.sample`.
+    Args: K: categories.  shape: (B, ...).  known, known_mask, length_mask, pad: as for
+        `samplers.sample`.
     Returns: Held of [B, ...] (category indices).
     """
     values = jnp.zeros(shape, jnp.int32)
@@ -47,30 +45,30 @@ def held(
     if known is not None and known_mask is not None:
         mask = _boolean("known_mask", known_mask, shape)
         values = _like("known", known, shape).astype(jnp.int32)
-        categorical.tokens("known", jnp.where(mask, values, 0), transitions.K)
+        categorical.tokens("known", jnp.where(mask, values, 0), K)
     if (length_mask is None) != (pad is None):
         raise ValueError(
             "expected length_mask and pad together, got only one of them; pad is the "
             "token that stands where length_mask is False"
         )
     if length_mask is not None and pad is not None:
-        categorical.mask("pad", pad, transitions.K)
+        categorical.mask("pad", pad, K)
         beyond = ~_boolean("length_mask", length_mask, shape)
         values, mask = jnp.where(beyond, pad, values), mask | beyond
     return Held(values, mask)
 
 
-def holding(step: Callable[..., Any], fixed: Held) -> Callable[..., Any]:
+def holding(step: chain.Step, fixed: Held) -> chain.Step:
     r"""A step that leaves alone what is held.
 
         x_s_i = values_i where mask_i
 
-    Args: step: of this chapter.  fixed: `Held` of one example.
+    Args: step: of a chain of x_t alone.  fixed: `Held` of one example.
     Returns: a step (category indices).
     """
 
-    def move(denoise, transitions, x_t, t, s, noise, memory):
-        x_s, memory = step(denoise, transitions, x_t, t, s, noise, memory)
+    def move(x_t: Array, t: Array, s: Array, noise: Any, memory: Any) -> Any:
+        x_s, memory = step(x_t, t, s, noise, memory)
         return jnp.where(fixed.mask, fixed.values, x_s), memory
 
     return move

@@ -210,6 +210,10 @@ def sample(
     ratio: Ratio = joint,
     correctors: int = 0,
     corrector_size: float = 1.0,
+    known: Array | None = None,
+    known_mask: Array | None = None,
+    length_mask: Array | None = None,
+    pad: int | None = None,
 ) -> Array:
     r"""Tau-leaping: every position jumps at most once in each stretch of time.
 
@@ -220,7 +224,8 @@ def sample(
 
     Args: denoise: one example, real t.  process: Rates.  rng: key, or keys [B].  shape:
         (B, ...).  ts: real [N + 1], from 1 descending to 0.  ratio: what the logits
-        mean.  correctors: after each step.  corrector_size: of one, in steps.
+        mean.  correctors: after each step.  corrector_size: of one, in steps.  known,
+        known_mask, length_mask, pad: as for `samplers.sample`.
     Returns: integer [B, ...] samples (category indices).
     """
     if correctors < 0 or not corrector_size > 0:
@@ -229,6 +234,7 @@ def sample(
             f"{correctors} and {corrector_size}"
         )
     K = len(process.log_pi)
+    fixed = infill.held(K, shape, known, known_mask, length_mask, pad)
 
     def backward(x: Array, t: Array) -> Array:
         log_r = ratio(kernel(process, t), denoise(x, t), x)
@@ -248,12 +254,14 @@ def sample(
         size = (1 + correctors, *x.shape, K)
         return jax.random.gumbel(rng, size, mode="high")
 
-    def one(rng: Array) -> Array:
+    def one(rng: Array, fixed: infill.Held) -> Array:
         first, rest = jax.random.split(rng)
         x_1 = vocabulary.draw_alike(process.log_pi, first, shape[1:])
-        return chain.reverse(step, rest, x_1, ts, draw=draw)
+        x_1 = jnp.where(fixed.mask, fixed.values, x_1)
+        move = infill.holding(step, fixed)
+        return chain.reverse(move, rest, x_1, ts, draw=draw)
 
-    return jax.vmap(one)(chain.example_keys(rng, shape[0]))
+    return jax.vmap(one)(chain.example_keys(rng, shape[0]), fixed)
 
 
 def leap(x: Array, hazard: Array, gumbel: Array) -> Array:

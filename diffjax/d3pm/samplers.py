@@ -61,11 +61,11 @@ def sample(
     step = ancestral_with(predict) if step is None else step
     draw = gumbel(transitions.K) if draw is None else draw
     ts = grid(transitions, ts)
-    fixed = held(transitions, shape, known, known_mask, length_mask, pad)
+    fixed = held(transitions.K, shape, known, known_mask, length_mask, pad)
 
     def one(rng: Array, fixed: Held) -> Array:
         x_T, rng = start(transitions, rng, fixed)
-        move = bind(holding(step, fixed), denoise, transitions)
+        move = holding(bind(step, denoise, transitions), fixed)
         return chain.reverse(move, rng, x_T, ts, draw=draw)
 
     return jax.vmap(one)(chain.example_keys(rng, shape[0]), fixed)
@@ -83,6 +83,10 @@ def trajectory(
     predict: Predict = predictions.joint,
     ts: Any = None,
     draw: chain.Draw | None = None,
+    known: Array | None = None,
+    known_mask: Array | None = None,
+    length_mask: Array | None = None,
+    pad: int | None = None,
 ) -> tuple[Array, Any]:
     r"""`sample`, the same samples, with what it passed on the way.
 
@@ -98,16 +102,16 @@ def trajectory(
     step = ancestral_with(predict) if step is None else step
     draw = gumbel(transitions.K) if draw is None else draw
     ts = grid(transitions, ts)
-    free = held(transitions, shape, None, None, None, None)
+    fixed = held(transitions.K, shape, known, known_mask, length_mask, pad)
 
-    def one(rng: Array, free: Held) -> tuple[Array, Any]:
-        x_T, rng = start(transitions, rng, free)
-        move = bind(step, denoise, transitions)
+    def one(rng: Array, fixed: Held) -> tuple[Array, Any]:
+        x_T, rng = start(transitions, rng, fixed)
+        move = holding(bind(step, denoise, transitions), fixed)
         return chain.trajectory(
             move, rng, x_T, ts, every=every, observe=observe, draw=draw
         )
 
-    return jax.vmap(one)(chain.example_keys(rng, shape[0]), free)
+    return jax.vmap(one)(chain.example_keys(rng, shape[0]), fixed)
 
 
 def bind(step: Step, denoise: Denoise, transitions: Transitions) -> chain.Step:

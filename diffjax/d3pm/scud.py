@@ -15,13 +15,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from diffjax.core import categorical, chain, checks
 from diffjax.core import times as core_times
-from diffjax.d3pm import infill, likelihood, vocabulary
+from diffjax.d3pm import infill, likelihood
 from diffjax.d3pm import predict as predictions
 from diffjax.d3pm.predict import Predict
 from diffjax.d3pm.process import Transitions
+from diffjax.d3pm.samplers import start
 from diffjax.types import Array
 
 Denoise = Callable[[Array, Array], Array]
@@ -168,6 +170,10 @@ def sample(
     ts: Any,
     jumped: Jumped = linear,
     predict: Predict = predictions.joint,
+    known: Array | None = None,
+    known_mask: Array | None = None,
+    length_mask: Array | None = None,
+    pad: int | None = None,
 ) -> Array:
     r"""Draw from the model: what has jumped in a stretch of time is undone at once.
 
@@ -178,10 +184,12 @@ def sample(
 
     Args: denoise: one example.  jumps: a family.  rng: key, or keys [B].  shape:
         (B, ...).  ts: real [N + 1], from 1 descending to 0.  jumped: F.  predict: what
-        the logits mean.
+        the logits mean.  known, known_mask, length_mask, pad: as for `samplers.sample`;
+        what is given has not jumped.
     Returns: integer [B, ...] samples (category indices).
     """
     _descending(ts)
+    fixed = infill.held(jumps.K, shape, known, known_mask, length_mask, pad)
 
     def draw(rng: Array, x_n: Any) -> tuple[Array, Array]:
         first, rest = jax.random.split(rng)
@@ -199,14 +207,14 @@ def sample(
         drawn = categorical.draw(x_s, gumbel).astype(x.dtype)
         return (jnp.where(rest < n, drawn, x), rest), memory
 
-    def one(rng: Array) -> Array:
+    def one(rng: Array, fixed: infill.Held) -> Array:
         keys = jax.random.split(rng, 3)
         u = jax.random.uniform(keys[0], (*shape[1:], jumps.T))
-        n = count(u, jumped(jnp.ones(())))
-        x = vocabulary.draw_alike(jumps.log_prior(), keys[1], shape[1:])
+        n = jnp.where(fixed.mask, 0, count(u, jumped(jnp.ones(()))))
+        x, _ = start(jumps, keys[1], fixed)
         return chain.reverse(step, keys[2], (x, n), jnp.asarray(ts), draw=draw)[0]
 
-    return jax.vmap(one)(chain.example_keys(rng, shape[0]))
+    return jax.vmap(one)(chain.example_keys(rng, shape[0]), fixed)
 
 
 def _everywhere(function: Callable[..., Array], *args: Array) -> Array:
@@ -220,9 +228,13 @@ def _everywhere(function: Callable[..., Array], *args: Array) -> Array:
 def _descending(ts: Any) -> None:
     if not checks.is_concrete(ts):
         return
-    values = jnp.asarray(ts)
-    ends = (values[0] == 1) & (values[-1] == 0)
-    if values.ndim != 1 or not bool(ends & (jnp.diff(values) < 0).all()):
+    values = np.asarray(ts)
+    if (
+        values.ndim != 1
+        or values[0] != 1
+        or values[-1] != 0
+        or (np.diff(values) >= 0).any()
+    ):
         raise ValueError(
             f"expected ts real, descending from 1 to 0, got {ts}; for example "
             "jnp.linspace(1, 0, 51)"

@@ -150,7 +150,7 @@ def first_hitting(
     Returns: integer [B, ...] samples (category indices).
     """
     ascending = jnp.flip(grid(transitions, ts))
-    fixed = held(transitions, shape, known, known_mask, length_mask, pad)
+    fixed = held(transitions.K, shape, known, known_mask, length_mask, pad)
     hidden = jax.vmap(lambda t: masked_prob(transitions, t))(ascending)
     calls = min(max(fixed.mask[0].size, 1), len(ascending) - 1)
     noise = gumbel(transitions.K)
