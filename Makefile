@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: test test-fast lint bench bench-vq clean
+.PHONY: test test-fast lint bench bench-vq bench-vae clean
 
 test: $(INSTALLED)
 	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
@@ -25,6 +25,9 @@ bench: .venv-bench/installed
 
 bench-vq: .venv-bench/installed
 	.venv-bench/bin/python experiments/benchmarks/vq.py
+
+bench-vae: .venv-bench/installed
+	.venv-bench/bin/python experiments/benchmarks/vae_digits.py
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
