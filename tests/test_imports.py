@@ -89,10 +89,10 @@ def test_import_loads_no_training_library():
 
 
 def test_import_is_quick():
-    """Processor time, the least of three: it does not depend on what else runs."""
+    """Processor time, the least of five: it does not depend on what else runs."""
     code = (
         "import time, jax, numpy, chex; start = time.process_time(); import diffjax; "
         "print(time.process_time() - start)"
     )
-    seconds = min(float(python(code)) for _ in range(3))
+    seconds = min(float(python(code)) for _ in range(5))
     assert seconds < 0.2, f"import diffjax takes {seconds:.2f} s more than import jax"

@@ -5,11 +5,11 @@ chain costs more than a small network. Here the same generator is spelled out as
 elementwise expression, which XLA turns into a single vectorized kernel.
 """
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import random as extend
 
 from diffjax.types import Array
 
@@ -30,7 +30,7 @@ def swift(rng: Array) -> Array:
         return rng
     is_typed = jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
     words = jax.random.key_data(rng) if is_typed else rng
-    return jax.random.wrap_key_data(words, impl=UNROLLED)
+    return jax.random.wrap_key_data(words, impl=_unrolled())
 
 
 def threefry(words: tuple[Array, Array], count: tuple[Array, Array]) -> Any:
@@ -63,6 +63,8 @@ def _bits(words: Array, width: int, shape: tuple[int, ...]) -> Array:
         place += jnp.uint32(size) * jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
         size *= shape[axis]
     if width == 64 or size > 2**32:
+        from jax.extend import random as extend
+
         return extend.threefry_prng_impl.random_bits(words, width, shape)
     x, y = threefry((words[0], words[1]), (jnp.zeros_like(place), place))
     return (x ^ y).astype(f"uint{width}")
@@ -73,12 +75,16 @@ def _fold_in(words: Array, data: int) -> Array:  # `data` may be traced
     return jnp.stack(threefry((words[0], words[1]), count))
 
 
-UNROLLED = extend.define_prng_impl(
-    key_shape=extend.threefry_prng_impl.key_shape,
-    seed=extend.threefry_prng_impl.seed,
-    split=extend.threefry_prng_impl.split,
-    fold_in=_fold_in,
-    random_bits=_bits,
-    name="threefry2x32_unrolled",
-    tag="fryu",
-)
+@functools.cache
+def _unrolled() -> Any:
+    from jax.extend import random as extend  # with it comes Pallas: not at import
+
+    return extend.define_prng_impl(
+        key_shape=extend.threefry_prng_impl.key_shape,
+        seed=extend.threefry_prng_impl.seed,
+        split=extend.threefry_prng_impl.split,
+        fold_in=_fold_in,
+        random_bits=_bits,
+        name="threefry2x32_unrolled",
+        tag="fryu",
+    )
