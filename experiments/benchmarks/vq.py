@@ -7,7 +7,7 @@ Expected:  an EMA step (quantize, straight-through, commitment, update; forward 
            than pythae's and 10 times sooner than vector-quantize-pytorch's; FSQ
            [8, 5, 5, 5] of 8192 vectors, forward and backward, at least on par. The
            peers run with one thread and with one a core: the better row counts.
-           Measured numbers are in the README.
+           The 10 is not met by every run; measured numbers are in the README.
 
 Each framework has a process of its own, so that their threads never meet; all are
 warmed up, the runs alternate, float32 on the CPU. The table has medians, and the least

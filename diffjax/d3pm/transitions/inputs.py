@@ -109,7 +109,7 @@ def table(values: np.ndarray) -> Array:
     Returns: [...] in the unit of values.
     """
     dtype = jax.dtypes.canonicalize_dtype(np.float64)
-    return jnp.asarray(np.asarray(values, dtype))
+    return jax.device_put(np.asarray(values, dtype))  # unlike asarray: no compilation
 
 
 def log_law(K: int, log_p: Array) -> None:
