@@ -1,6 +1,7 @@
 """Pure mathematics: one example at a time, noise as an argument, nats."""
 
 from diffjax.core import (
+    annealing,
     bounds,
     categorical,
     chain,
@@ -14,6 +15,7 @@ from diffjax.core import (
 )
 
 __all__ = [
+    "annealing",
     "bounds",
     "categorical",
     "chain",

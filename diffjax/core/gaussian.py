@@ -25,6 +25,17 @@ def log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     return -0.5 * jnp.sum(jnp.log(2 * jnp.pi) + log_var + squared)
 
 
+def log_prob_standard(z: Array) -> Array:
+    r"""Log density of the standard Gaussian, a latent's prior.
+
+        log N(z; 0, I) = -1/2 sum [ log(2 pi) + z^2 ]
+
+    Args: z: [...].
+    Returns: [] nats.
+    """
+    return log_prob(z, jnp.zeros_like(z), jnp.zeros(()))
+
+
 def kl(mean_q: Array, log_var_q: Array, mean_p: Array, log_var_p: Array) -> Array:
     r"""Divergence between two diagonal Gaussians.
 

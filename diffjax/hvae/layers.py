@@ -149,19 +149,8 @@ def latent(moments: Moments, noise: Noise, i: Index) -> Latent:
     log_var = jnp.broadcast_to(log_var, mean.shape)
     z = gaussian.reparameterize(mean, log_var, eps)
     # From eps itself: z - mean has no digits left when the variance is small.
-    log_q = log_standard(eps) - 0.5 * jnp.sum(log_var)
+    log_q = gaussian.log_prob_standard(eps) - 0.5 * jnp.sum(log_var)
     return Latent(z, log_q, (mean, log_var))
-
-
-def log_standard(z: Array) -> Array:
-    r"""Log density of the top prior, and of noise.
-
-        log N(z; 0, I)
-
-    Args: z: [...].
-    Returns: [] nats.
-    """
-    return gaussian.log_prob(z, jnp.zeros_like(z), jnp.zeros(()))
 
 
 def agree(name: str, q: Moments, p: Moments) -> None:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from diffjax.core import checks
+from diffjax.core.annealing import batch_mean
+from diffjax.core.annealing import warm_up as warm_up
 from diffjax.core.bounds import Bound
 from diffjax.types import Array, Batch
 
@@ -37,7 +39,7 @@ def kl_report(bound: Bound, *, axis_name: str | None = None) -> Array:
         the batch is split.
     Returns: [L] nats.
     """
-    return _over_batch(layer_kls(bound), axis_name)
+    return batch_mean(layer_kls(bound), axis_name=axis_name)
 
 
 def collapsed(
@@ -66,19 +68,6 @@ def annealed(bound: Bound, *, beta: Array | float = 1.0) -> Array:
     Returns: [] nats.
     """
     return jnp.mean(bound.distortion + beta * bound.rate)
-
-
-def warm_up(step: Array, *, num: int) -> Array:
-    r"""The weight of the rate, rising from 0 to 1.
-
-        beta = min(1, step / num)
-
-    Args: step: integer [].  num: steps until beta is 1.
-    Returns: [] (no unit).
-    """
-    if num < 1:
-        raise ValueError(f"expected num >= 1 steps of warm-up, got {num}")
-    return jnp.minimum(1.0, step / num)
 
 
 def free_bits(
@@ -131,12 +120,7 @@ def balanced(
     sizes = jnp.ones(L) if sizes is None else jnp.asarray(sizes)
     if sizes.shape != (L,):
         raise ValueError(f"expected sizes [{L}], one a layer, got {sizes.shape}")
-    gamma = (_over_batch(jnp.abs(kls), axis_name) + floor) / sizes
+    gamma = (batch_mean(jnp.abs(kls), axis_name=axis_name) + floor) / sizes
     gamma = jnp.where(beta < 1, gamma / jnp.mean(gamma), 1)
     gamma = jax.lax.stop_gradient(gamma)
     return jnp.mean(bound.distortion) + beta * (gamma @ jnp.mean(kls, axis=0))
-
-
-def _over_batch(values: Array, axis_name: str | None) -> Array:
-    mean = jnp.mean(values, axis=0)
-    return mean if axis_name is None else jax.lax.pmean(mean, axis_name)

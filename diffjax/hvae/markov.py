@@ -26,7 +26,6 @@ from diffjax.hvae.layers import (
     agree,
     common_loop,
     latent,
-    log_standard,
     standard_noise,
     temperatures,
 )
@@ -74,7 +73,12 @@ def log_weight(
     Returns: [] nats.
     """
     reconstruction, divergences, top = _climb(encode, decode, noise, x, likelihood)
-    return reconstruction - jnp.sum(divergences) - top.log_q + log_standard(top.z)
+    return (
+        reconstruction
+        - jnp.sum(divergences)
+        - top.log_q
+        + gaussian.log_prob_standard(top.z)
+    )
 
 
 def bound(

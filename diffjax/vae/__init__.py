@@ -5,6 +5,7 @@
 all of one example; `bound`, `nll`, `sample` and the losses take batches.
 """
 
+from diffjax.core.annealing import cyclical, warm_up
 from diffjax.vae import aggregate, decoders, likelihood, losses, samplers
 from diffjax.vae.aggregate import (
     active_units,
@@ -23,7 +24,6 @@ from diffjax.vae.decoders import (
 )
 from diffjax.vae.likelihood import bound, log_weight, nll
 from diffjax.vae.losses import (
-    cyclical,
     dreg_loss,
     elbo_loss,
     free_bits,
@@ -31,7 +31,6 @@ from diffjax.vae.losses import (
     iwae_loss,
     optimal_log_var,
     sigma_vae_loss,
-    warm_up,
 )
 from diffjax.vae.objective import (
     annealed,

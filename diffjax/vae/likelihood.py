@@ -86,8 +86,10 @@ def log_weight(
     mean, log_var = posterior
     z = gaussian.reparameterize(mean, log_var, eps)
     # log q from eps itself: (z - mean) / sigma has no digits left when sigma is small.
-    log_q = _log_standard(eps) - 0.5 * jnp.sum(jnp.broadcast_to(log_var, mean.shape))
-    return likelihood(x, decode(z)) + _log_standard(z) - log_q
+    log_q = gaussian.log_prob_standard(eps) - 0.5 * jnp.sum(
+        jnp.broadcast_to(log_var, mean.shape)
+    )
+    return likelihood(x, decode(z)) + gaussian.log_prob_standard(z) - log_q
 
 
 def latent_noise(rng: Array, mean: Array, index: Array) -> Array:
@@ -149,10 +151,6 @@ def nll(
     value = jax.vmap(of_example)(keys, x)
     _explain_nan(of_example, value, keys, x)
     return value
-
-
-def _log_standard(z: Array) -> Array:
-    return gaussian.log_prob(z, jnp.zeros_like(z), jnp.zeros(()))
 
 
 def _explain_nan(of_example: Callable[..., Any], value: Array, *batched: Array) -> None:

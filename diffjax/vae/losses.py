@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from diffjax.core import chain, checks, gaussian
+from diffjax.core.annealing import batch_mean
 from diffjax.core.bounds import importance_bound
 from diffjax.types import Array
 from diffjax.vae import likelihood as _likelihood
@@ -113,7 +114,7 @@ def free_bits(divergences: Array, *, lam: float, axis_name: str | None = None) -
     """
     if lam < 0:
         raise ValueError(f"expected lam >= 0 nats, got {lam}")
-    mean = _batch_mean(divergences, axis_name)
+    mean = batch_mean(divergences, axis_name=axis_name)
     return jnp.sum(jnp.maximum(mean, lam))
 
 
@@ -157,7 +158,8 @@ def optimal_log_var(x: Array, mean: Array, *, axis_name: str | None = None) -> A
     Args: x, mean: [B, ...].  axis_name: of the devices among which the batch is split.
     Returns: [] log sigma*^2 (of data units squared).
     """
-    return jnp.log(_batch_mean(jnp.square(x - mean).reshape(-1), axis_name))
+    squares = jnp.square(x - mean).reshape(-1)
+    return jnp.log(batch_mean(squares, axis_name=axis_name))
 
 
 def iwae_loss(
@@ -223,44 +225,6 @@ def dreg_loss(
 
     keys = chain.example_keys(rng, x.shape[0])
     return -jnp.mean(jax.vmap(of_example)(keys, x))
-
-
-def warm_up(step: Array, *, num: int) -> Array:
-    r"""KL annealing: the rate is free at first.
-
-        beta = min(step / num, 1)
-
-    Bowman et al. 2015 (arXiv:1511.06349); Sonderby et al. 2016 (arXiv:1602.02282).
-
-    Args: step: [] of training, from 0.  num: steps until beta = 1.
-    Returns: [] beta (no unit).
-    """
-    if num < 1:
-        raise ValueError(f"expected num >= 1 steps of warm-up, got {num}")
-    return jnp.minimum(step / num, 1)
-
-
-def cyclical(step: Array, *, period: int, share: float = 0.5) -> Array:
-    r"""KL annealing again and again.
-
-        beta = min( (step mod period) / (share period), 1 )
-
-    Fu et al. 2019 (arXiv:1903.10145).
-
-    Args: step: [] of training, from 0.  period: steps of one cycle.  share: of a cycle
-        in which beta grows, in (0, 1].
-    Returns: [] beta (no unit).
-    """
-    if period < 1 or not 0 < share <= 1:
-        raise ValueError(
-            f"expected period >= 1 and 0 < share <= 1, got {period} and {share}"
-        )
-    return jnp.minimum((step % period) / (share * period), 1)
-
-
-def _batch_mean(values: Array, axis_name: str | None) -> Array:
-    mean = jnp.mean(values, axis=0)
-    return mean if axis_name is None else jax.lax.pmean(mean, axis_name)
 
 
 def _noise(rng: Array, posterior: Gaussian, num: int) -> Array:
