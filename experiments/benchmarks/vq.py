@@ -17,14 +17,13 @@ the papers have: decay 0.99, commitment 0.25, no rotation trick, no k-means.
 
 import functools
 import itertools
-import multiprocessing
 import os
-import time
 import types
 
 import numpy as np
+import processes
 
-NUM, WIDTH, K, LEVELS, ROUNDS, PAUSE = 8192, 64, 512, [8, 5, 5, 5], 15, 0.02
+NUM, WIDTH, K, LEVELS, ROUNDS = 8192, 64, 512, [8, 5, 5, 5], 15
 EMA, FSQ = "EMA step, 8192 x 64, K = 512", "FSQ [8, 5, 5, 5], 8192 x 4"
 RATIOS = {(EMA, "pythae"): 5, (EMA, "vector-quantize-pytorch"): 10}
 RATIOS[FSQ, "vector-quantize-pytorch"] = 1
@@ -132,58 +131,24 @@ def lucidrains() -> dict:
     }
 
 
-STACKS = {"diffjax": ours, "pythae": pythae, "vector-quantize-pytorch": lucidrains}
-
-
-def serve(stack: str, threads: int, pipe) -> None:
-    """Warm a framework up, then time a task whenever one is named."""
-    if stack != "diffjax":
-        import torch
-
-        torch.set_num_threads(threads)
-    tasks = STACKS[stack]()
-    for run in [*tasks.values()] * 3:
-        run()
-    pipe.send("ready")
-    while (task := pipe.recv()) is not None:
-        start = time.perf_counter()
-        tasks[task]()
-        pipe.send(time.perf_counter() - start)
-
-
-def start(stack: str, threads: int):
-    """A warm process for one framework: the pipe to it."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    context.Process(target=serve, args=(stack, threads, there), daemon=True).start()
-    here.recv()
-    return here
-
-
-def seconds(pipe, task: str) -> float:
-    """Wall time of one run, after the others' threads have gone to sleep."""
-    time.sleep(PAUSE)
-    pipe.send(task)
-    return pipe.recv()
+PEERS = {"pythae": pythae, "vector-quantize-pytorch": lucidrains}
 
 
 def main() -> None:
     """Print a table of ratios; every ratio is of runs made side by side."""
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    mine, counts = start("diffjax", 0), sorted({1, os.cpu_count() or 1})
-    peers = {(p, n): start(p, n) for p in STACKS if p != "diffjax" for n in counts}
+    mine, counts = processes.start(ours), sorted({1, os.cpu_count() or 1})
+    peers = {(p, n): processes.start(PEERS[p], n) for p in PEERS for n in counts}
     print(f"{'task':30s}{'peer (threads)':28s}ours ms  theirs ms  ratio (min .. max)")
     for ((task, peer), asked), threads in itertools.product(RATIOS.items(), counts):
         ends = mine, peers[peer, threads]
-        pairs = [[seconds(end, task) for end in ends] for _ in range(ROUNDS)]
+        pairs = [[processes.run(e, task)[0] for e in ends] for _ in range(ROUNDS)]
         fast, slow = 1e3 * np.median(pairs, axis=0)
         ratios = [b / a for a, b in pairs]
         print(
             f"{task:30s}{f'{peer} ({threads})':28s}{fast:7.2f}  {slow:9.2f}  "
             f"{slow / fast:5.1f} ({min(ratios):.1f} .. {max(ratios):.1f})  >= {asked}?"
         )
-    for pipe in (mine, *peers.values()):
-        pipe.send(None)
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
