@@ -10,6 +10,7 @@ import jax
 
 from diffjax.ae import losses
 from diffjax.ae.losses import Decode, Encode
+from diffjax.core.batching import of_example
 from diffjax.types import Array, Batch, Metrics, Net, Objective, Params
 
 
@@ -22,13 +23,7 @@ def bind(enc: Net, dec: Net, params: Params) -> tuple[Encode, Decode]:
     Returns: encode: x [...] -> code [...]; decode: code [...] -> x_hat [...].
     """
 
-    def encode(x: Array) -> Array:
-        return enc.apply(params["enc"], x[None])[0]
-
-    def decode(code: Array) -> Array:
-        return dec.apply(params["dec"], code[None])[0]
-
-    return encode, decode
+    return of_example(enc, params["enc"]), of_example(dec, params["dec"])
 
 
 def objective(

@@ -2,6 +2,7 @@
 
 from diffjax.core import (
     annealing,
+    batching,
     bounds,
     categorical,
     chain,
@@ -16,6 +17,7 @@ from diffjax.core import (
 
 __all__ = [
     "annealing",
+    "batching",
     "bounds",
     "categorical",
     "chain",

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.d3pm import likelihood, losses, samplers
 from diffjax.d3pm import predict as predictions
@@ -26,13 +27,13 @@ Guide = Callable[[Denoise], Denoise]
 def example_net(net: Net, params: Params, *extra: Array) -> Denoise:
     r"""A batched network as a function of one example.
 
-        f(x, t) = net.apply(params, x[None], t[None])[0]
+        f(x, t) = net(x[None], t[None])[0]
 
     Args: net: Net.  params: its parameters.  extra: further inputs of one example.
     Returns: (x [...], t []) -> [..., K] (logits).
     """
-    rest = [value[None] for value in extra]
-    return lambda x, t: net.apply(params, x[None], t[None], *rest)[0]
+    f = of_example(net, params)
+    return lambda x, t: f(x, t, *extra)
 
 
 def unguided(denoise: Denoise) -> Denoise:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.hvae import ladder, losses, markov
 from diffjax.hvae.ladder import Ladder
@@ -55,7 +56,7 @@ def own_nets(*nets: Net) -> Nets:
         return tuple(params)
 
     def bind(params: Params) -> Layers:
-        return own(*map(_of_one, nets, params))
+        return own(*map(of_example, nets, params))
 
     return Nets(init, bind, len(nets))
 
@@ -80,9 +81,9 @@ def alike_nets(first: Net, net: Net, L: int) -> Nets:
 
     def bind(params: Params) -> Layers:
         def layer(i: Array, z: Array) -> Any:
-            return _of_one(net, jax.tree.map(lambda p: p[i - 2], params["rest"]))(z)
+            return of_example(net, jax.tree.map(lambda p: p[i - 2], params["rest"]))(z)
 
-        return alike(layer, L, first=_of_one(first, params["first"]))
+        return alike(layer, L, first=of_example(first, params["first"]))
 
     return Nets(init, bind, L)
 
@@ -220,11 +221,11 @@ def ladder_of(
     Returns: Layers, Ladder, and x [...] -> features (any pytree).
     """
     stacks = {
-        name: own(*map(_of_one, getattr(nets, name), params[name]))
+        name: own(*map(of_example, getattr(nets, name), params[name]))
         for name in ("encode", "prior", "merge")
     }
     read, features = (
-        _of_one(getattr(nets, name), params[name]) for name in ("read", "features")
+        of_example(getattr(nets, name), params[name]) for name in ("read", "features")
     )
     decode = Ladder(jnp.zeros(nets.width), stacks["prior"], stacks["merge"], read)
     return stacks["encode"], decode, features
@@ -264,16 +265,6 @@ def _weighed(weigh: Weigh, terms: Bound, batch: Batch) -> tuple[Array, Metrics]:
         "rate": jnp.mean(terms.rate),
         **{f"kl_{i + 1}": report[i] for i in range(report.shape[0])},
     }
-
-
-def _of_one(net: Net, params: Params) -> Callable[..., Any]:
-    """A batched network as a function of one example."""
-
-    def f(*inputs: Any) -> Any:
-        batch = jax.tree.map(lambda a: a[None], inputs)
-        return jax.tree.map(lambda a: a[0], net.apply(params, *batch))
-
-    return f
 
 
 def _latents(encode: Layers, x: Array) -> Callable[[int], Array]:

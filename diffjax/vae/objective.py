@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.types import Array, Batch, Metrics, Net, Objective, Params, Sampler
 from diffjax.vae import likelihood as _likelihood
@@ -80,13 +81,8 @@ def bind(
     Returns: encode: x [...] -> (mean, log_var); decode: z [...] -> decoded.
     """
 
-    def encode(x: Array) -> Gaussian:
-        return posterior(_only(enc.apply(params["enc"], x[None])))
-
-    def decode(z: Array) -> Any:
-        return _only(dec.apply(params["dec"], z[None]))
-
-    return encode, decode
+    output = of_example(enc, params["enc"])
+    return lambda x: posterior(output(x)), of_example(dec, params["dec"])
 
 
 def objective(
@@ -112,8 +108,8 @@ def objective(
     def init(rng: Array, batch: Batch) -> Params:
         of_enc, of_dec = jax.random.split(rng)
         params = {"enc": enc.init(of_enc, batch["x"])}
-        encode, _ = bind(enc, dec, params, posterior=posterior)
-        mean, _ = jax.vmap(encode)(batch["x"])
+        output = enc.apply(params["enc"], batch["x"])
+        mean, _ = jax.vmap(posterior)(output)
         return params | {"dec": dec.init(of_dec, mean)}
 
     def evaluate(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
@@ -240,13 +236,7 @@ def sampler(
     """
 
     def sample(params: Params, rng: Array, num: int) -> Array:
-        def decode(z: Array) -> Any:
-            return _only(dec.apply(params["dec"], z[None]))
-
+        decode = of_example(dec, params["dec"])
         return samplers.sample(decode, rng, (num, *shape), draw=draw)
 
     return sample
-
-
-def _only(batched: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], batched)

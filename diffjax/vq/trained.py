@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 
 from diffjax.core import chain
+from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.types import Array, Batch, Net, Params, Sampler
 from diffjax.vq import gumbel, prior
@@ -24,11 +25,8 @@ def example_decoder(dec: Net, quantizer: Quantizer, params: Params) -> Decode:
     Returns: codes integer [...] -> output [...], in the unit of the network's output.
     """
 
-    def decode(codes: Array) -> Array:
-        z_q = quantizer.lookup(params["codebook"], codes)
-        return dec.apply(params["dec"], z_q[None])[0]
-
-    return decode
+    output = of_example(dec, params["dec"])
+    return lambda codes: output(quantizer.lookup(params["codebook"], codes))
 
 
 def sampler(
@@ -85,9 +83,10 @@ def net_bound(
     log_p = log_prior or prior.uniform(quantizer.K).log_prob
 
     def evaluate(params: Params, rng: Array, batch: Batch) -> Bound:
+        latent = of_example(enc, params["enc"])
+
         def encode(x: Array) -> Array:
-            z = enc.apply(params["enc"], x[None])[0]
-            return quantizer.apply(params["codebook"], z).codes
+            return quantizer.apply(params["codebook"], latent(x)).codes
 
         decode = example_decoder(dec, quantizer, params)
         return bound(encode, decode, batch["x"], likelihood=likelihood, log_prior=log_p)
@@ -116,11 +115,12 @@ def gumbel_net_bound(
     log_p = log_prior or prior.uniform(K).log_prob
 
     def evaluate(params: Params, rng: Array, batch: Batch) -> Bound:
-        def encode(x: Array) -> Array:
-            return enc.apply(params["enc"], x[None])[0]
+        encode, output = (
+            of_example(n, params[k]) for n, k in ((enc, "enc"), (dec, "dec"))
+        )
 
         def decode(codes: Array) -> Array:
-            return dec.apply(params["dec"], lookup(params["codebook"], codes)[None])[0]
+            return output(lookup(params["codebook"], codes))
 
         return gumbel.bound(
             encode, decode, rng, batch["x"], likelihood=likelihood, log_prior=log_p
