@@ -63,7 +63,9 @@ class FlatUNet(Computed):
             jnp.concatenate([x, waves], axis=-1)
         )
         number = jnp.arange(self.depth + 1)
-        h, skips = self._blocks("down", self.depth)(start, told, keys, number[:-1])
+        h, skips = self._blocks("down", self.depth)(
+            start, told, keys, number[:-1], None
+        )
         h, _ = self._block("middle_1")(h, told, keys)
         h = self._attention(h)
         h, _ = self._block("middle_2")(h, told, keys)
