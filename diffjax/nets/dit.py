@@ -68,7 +68,7 @@ class DiT(Computed):
         h = Modulated(name="final", **self.numerics)(h, told)
         channels = x.shape[-1] if self.channels is None else self.channels
         h = layers.zero_dense(self, self.patch**2 * channels, "head")(h)
-        return unpatchify(h, self.patch, rows)
+        return unpatchify(h, self.patch, rows).astype(x.dtype)
 
 
 def patchify(x: Array, patch: int) -> Array:

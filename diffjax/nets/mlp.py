@@ -83,7 +83,7 @@ class ResidualMLP(Computed):
             h = block(h, told, rng)
         h = nn.silu(plain_norm(self, "norm")(h))
         out = layers.zero_dense(self, math.prod(shape), "out")(h)
-        return out.reshape(len(x), *shape)
+        return out.reshape(len(x), *shape).astype(x.dtype)
 
 
 class Condition(Computed):

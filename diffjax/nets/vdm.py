@@ -58,7 +58,8 @@ class FlatUNet(Computed):
             name="condition",
             **self.numerics,
         )(t, label)
-        waves = embeddings.fourier(x, first=self.first, last=self.last)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # angles of many turns
+        waves = embeddings.fourier(wide, first=self.first, last=self.last)
         start = nn.Conv(self.width, (3, 3), name="in", **self.numerics)(
             jnp.concatenate([x, waves], axis=-1)
         )
@@ -72,7 +73,7 @@ class FlatUNet(Computed):
         skips = jnp.concatenate([start[None], skips])[::-1]
         h, _ = self._blocks("up", self.depth + 1)(h, told, keys, number, skips)
         h = nn.silu(layers.group_norm(self, self.groups, 1e-6, "norm")(h))
-        return layers.zero_conv(self, x.shape[-1], "out")(h) + x
+        return layers.zero_conv(self, x.shape[-1], "out")(h).astype(x.dtype) + x
 
     def _block(self, name: str) -> Any:
         block = nn.remat(FlatBlock) if self.remat else FlatBlock
