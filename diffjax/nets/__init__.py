@@ -9,6 +9,6 @@ fields `dtype` (of the computation; parameters and input decide if None), `param
 `precision` and `remat` (recompute activations in the backward pass to save memory).
 """
 
-from diffjax.nets import embeddings, layers
+from diffjax.nets import embeddings, heads, layers, published, unet
 
-__all__ = ["embeddings", "layers"]
+__all__ = ["embeddings", "heads", "layers", "published", "unet"]

@@ -68,6 +68,29 @@ class Computed(nn.Module, kw_only=True):
         return {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
 
+def dense(layer: Computed, width: int, name: str) -> nn.Dense:
+    r"""A dense layer as Flax starts it.
+
+        y = W x + b,    Var[W] = 1 / D, b = 0 at the start
+
+    Args: layer: whose numerics to use.  width: of the output.  name: of the parameters.
+    Returns: a module, [..., D] -> [..., width] (no unit).
+    """
+    return nn.Dense(width, name=name, **layer.numerics)
+
+
+def zero_dense(layer: Computed, width: int, name: str) -> nn.Dense:
+    r"""A dense layer that starts as 0, the last one of a residual branch.
+
+        y = W x + b,    W = 0, b = 0 at the start
+
+    Args: layer: whose numerics to use.  width: of the output.  name: of the parameters.
+    Returns: a module, [..., D] -> [..., width] (no unit).
+    """
+    zeros = nn.initializers.zeros
+    return nn.Dense(width, kernel_init=zeros, name=name, **layer.numerics)
+
+
 class Dropout(nn.Module):
     """Zeros a share of the entries, a different one in every layer and example.
 
@@ -96,11 +119,13 @@ class Dropout(nn.Module):
 class Attention(Computed):
     """Multi-head attention among the tokens of each example.
 
-    softmax(q k^T / sqrt(D / heads)) v, with biased projections in and out.
+    softmax(q k^T / sqrt(D / heads)) v, with biased projections in and out. The last one
+    is made by `project`: `dense`, or `zero_dense` where nothing else closes the branch.
     """
 
     heads: int = 1
     attend: Attend = attend
+    project: Callable[..., nn.Dense] = dense
 
     @nn.compact
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
@@ -117,7 +142,7 @@ class Attention(Computed):
             for name in ("to_q", "to_k", "to_v")
         )
         out = self.attend(q, k, v, mask=mask).reshape(x.shape)
-        return nn.Dense(width, name="to_out", **self.numerics)(out)
+        return self.project(self, width, "to_out")(out)
 
 
 def group_norm(layer: Computed, groups: int, eps: float, name: str) -> nn.GroupNorm:
@@ -134,18 +159,6 @@ def group_norm(layer: Computed, groups: int, eps: float, name: str) -> nn.GroupN
     return nn.GroupNorm(
         groups, epsilon=eps, use_fast_variance=False, name=name, **layer.dtypes
     )
-
-
-def zero_dense(layer: Computed, width: int, name: str) -> nn.Dense:
-    r"""A dense layer that starts as 0, the last one of a residual branch.
-
-        y = W x + b,    W = 0, b = 0 at the start
-
-    Args: layer: whose numerics to use.  width: of the output.  name: of the parameters.
-    Returns: a module, [..., D] -> [..., width] (no unit).
-    """
-    zeros = nn.initializers.zeros
-    return nn.Dense(width, kernel_init=zeros, name=name, **layer.numerics)
 
 
 def zero_conv(layer: Computed, width: int, name: str, *, size: int = 3) -> nn.Conv:
