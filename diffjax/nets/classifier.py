@@ -13,11 +13,11 @@ from diffjax.types import Array
 class Classifier(Computed):
     """Logits of a class; `method="features"` gives what they are made of.
 
-    num_labels: classes.  widths: channels, each a halving.  groups: of the
+    num_classes: classes.  widths: channels, each a halving.  groups: of the
     normalisations.  dropout: share of the units of each block.  remat: recompute them.
     """
 
-    num_labels: int
+    num_classes: int
     widths: tuple[int, ...] = (32, 64, 128)
     groups: int = 8
     dropout: float = 0.0
@@ -32,10 +32,10 @@ class Classifier(Computed):
             remat=self.remat,
             **self.numerics,
         )
-        self.head = nn.Dense(self.num_labels, **self.numerics)
+        self.head = nn.Dense(self.num_classes, **self.numerics)
 
     def __call__(self, x: Array, *, rng: Array | None = None) -> Array:
-        """x [B, H, W, C] -> logits [B, num_labels]."""
+        """x [B, H, W, C] -> logits [B, num_classes]."""
         return self.head(self.features(x, rng=rng))
 
     def features(self, x: Array, *, rng: Array | None = None) -> Array:
@@ -52,7 +52,7 @@ class TimedClassifier(Computed):
     Others as for `Classifier`.
     """
 
-    num_labels: int
+    num_classes: int
     widths: tuple[int, ...] = (32, 64, 128)
     groups: int = 8
     told: int = 128
@@ -62,7 +62,7 @@ class TimedClassifier(Computed):
 
     @nn.compact
     def __call__(self, x: Array, t: Array, *, rng: Array | None = None) -> Array:
-        """x [B, H, W, C], t [B] -> logits [B, num_labels]."""
+        """x [B, H, W, C], t [B] -> logits [B, num_classes]."""
         told = Condition(
             width=self.told,
             time_scale=self.time_scale,
@@ -77,7 +77,7 @@ class TimedClassifier(Computed):
             name="trunk",
             **self.numerics,
         )(x, told, rng=rng)
-        return nn.Dense(self.num_labels, name="head", **self.numerics)(h)
+        return nn.Dense(self.num_classes, name="head", **self.numerics)(h)
 
 
 class Trunk(Computed):

@@ -17,7 +17,7 @@ class DiT(Computed):
     start. Any size that the patch divides, square or not.
 
     channels: of the output, those of x if None; twice as many for a learned variance.
-    patch: its side.  width, depth, heads: of the layers.  features: of t.  num_labels,
+    patch: its side.  width, depth, heads: of the layers.  features: of t.  num_classes,
     time_scale: as for `mlp.Condition`.  dropout: share of each layer's additions.
     attend: of `layers`.  remat: recompute each layer.
     """
@@ -28,7 +28,7 @@ class DiT(Computed):
     depth: int = 12
     heads: int = 6
     features: int = 256
-    num_labels: int = 0
+    num_classes: int = 0
     time_scale: float = 1.0
     dropout: float = 0.0
     attend: Attend = layers.attend
@@ -49,7 +49,7 @@ class DiT(Computed):
         told = Condition(
             width=self.width,
             features=self.features,
-            num_labels=self.num_labels,
+            num_classes=self.num_classes,
             time_scale=self.time_scale,
             name="condition",
             **self.numerics,

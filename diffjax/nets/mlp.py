@@ -46,14 +46,14 @@ class ResidualMLP(Computed):
 
     h <- h + W silu(norm(h) (1 + scale(t)) + shift(t)); the output is 0 at the start.
 
-    shape: of one output, that of x if None.  width, depth: of the layers.  condition:
-    what it is told, by `Condition`.  dropout: share of the units.  remat: recompute.
+    shape: of one output, that of x if None.  width, depth: of the layers.  num_classes,
+    time_scale: as for `Condition`.  dropout: share of the units.  remat: recompute.
     """
 
     shape: tuple[int, ...] | None = None
     width: int = 256
     depth: int = 3
-    num_labels: int = 0
+    num_classes: int = 0
     time_scale: float = 1.0
     dropout: float = 0.0
     remat: bool = False
@@ -72,7 +72,7 @@ class ResidualMLP(Computed):
         shape = x.shape[1:] if self.shape is None else self.shape
         told = Condition(
             width=self.width,
-            num_labels=self.num_labels,
+            num_classes=self.num_classes,
             time_scale=self.time_scale,
             name="condition",
             **self.numerics,
@@ -89,14 +89,14 @@ class ResidualMLP(Computed):
 class Condition(Computed):
     """What a network is told beside x: sinusoids of t through two layers, and a class.
 
-    width: of the vector.  features: of t, that width if None.  num_labels: classes
-    0..num_labels-1, and num_labels for "no class", which is also what no label means.
-    time_scale: t is multiplied by it; 1 for t in 1..T, 1000 for t in [0, 1].
+    width: of the vector.  features: of t, that width if None.  num_classes: 0, or of
+    labels (with the "no class" of classifier-free guidance, if any); a label is then
+    required.  time_scale: t is multiplied by it; 1 for t in 1..T, 1000 for t in [0, 1].
     """
 
     width: int
     features: int | None = None
-    num_labels: int = 0
+    num_classes: int = 0
     time_scale: float = 1.0
 
     @nn.compact
@@ -106,37 +106,44 @@ class Condition(Computed):
             raise ValueError(f"expected t [B], one time an example, got {t.shape}")
         waves = embeddings.sin_cos(self.time_scale * t, self.features or self.width)
         told = embeddings.TimeMLP(width=self.width, name="time", **self.numerics)(waves)
-        if self.num_labels == 0 and label is None:
+        if self.num_classes == 0 and label is None:
             return told
         return told + Label(
-            width=self.width, num_labels=self.num_labels, name="label", **self.numerics
+            width=self.width,
+            num_classes=self.num_classes,
+            name="label",
+            **self.numerics,
         )(len(t), label)
 
 
 class Label(Computed):
-    """A trained vector for each class, and one for none.
+    """A trained vector for each class, or a single one where there are no classes.
 
-    width: of the vectors.  num_labels: classes; the index num_labels is "no class".
+    width: of the vectors.  num_classes: 0, or of labels.
     """
 
     width: int
-    num_labels: int
+    num_classes: int
 
     @nn.compact
     def __call__(self, num: int, label: Array | None = None) -> Array:
-        """label [num], or None for no class -> [num, width]."""
-        if label is not None and self.num_labels == 0:
+        """label [num], None without classes -> [num, width]."""
+        if (label is None) != (self.num_classes == 0):
             raise ValueError(
-                "expected no label, got one; give the network num_labels, the number "
-                "of classes"
+                f"expected {'a' if self.num_classes else 'no'} label for a network of "
+                f"{self.num_classes} classes, got {'none' if label is None else 'one'}"
+                "; num_classes counts the labels, that of no class included"
             )
         if label is not None and label.shape != (num,):
             raise ValueError(
                 f"expected label [{num}], one an example, got {label.shape}"
             )
-        index = jnp.full(num, self.num_labels) if label is None else label
+        index = jnp.zeros(num, jnp.int32) if label is None else label
         return embeddings.Learned(
-            num=self.num_labels + 1, width=self.width, name="vectors", **self.numerics
+            num=max(1, self.num_classes),
+            width=self.width,
+            name="vectors",
+            **self.numerics,
         )(index)
 
 

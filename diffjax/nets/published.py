@@ -3,8 +3,13 @@
 Their dropout is the paper's, and only acts where an `rng` is given.
 """
 
-from diffjax.nets import embeddings, unet
+from diffjax.nets import embeddings, ladder, unet
+from diffjax.nets.conv import Decoder, Encoder
+from diffjax.nets.dit import DiT
+from diffjax.nets.ladder import Level
+from diffjax.nets.transformer import Transformer
 from diffjax.nets.unet import UNet
+from diffjax.nets.vdm import FlatUNet
 
 
 def ddpm_cifar10() -> UNet:
@@ -63,3 +68,74 @@ def improved_ddpm_cifar10() -> UNet:
         down_padding=(1, 1),
         dropout=0.3,
     )
+
+
+def vdm_cifar10() -> FlatUNet:
+    r"""Variational diffusion for 32 x 32 images.
+
+        30,577,667 parameters for 3 channels
+
+    Kingma et al. 2021 (arXiv:2107.00630), appendix B and published code, which has 512
+    more, for a conditioning that is always 0.
+
+    Returns: FlatUNet, [B, 32, 32, 3] -> [B, 32, 32, 3].
+    """
+    return FlatUNet(depth=32, width=128, dropout=0.1)
+
+
+def dit_xl_2() -> DiT:
+    r"""The largest DiT, for latents of ImageNet and learned variances.
+
+        674,834,720 parameters for 4 channels in, 8 out
+
+    Peebles & Xie 2023 (arXiv:2212.09748), table 1. Label 1000 is "no class".
+
+    Returns: DiT, [B, 32, 32, 4] -> [B, 32, 32, 8], eps first.
+    """
+    return DiT(channels=8, width=1152, depth=28, heads=16, num_classes=1001)
+
+
+def d3pm_text8() -> Transformer:
+    r"""D3PM for text8, 256 characters at a time: 12 layers, 768 wide, 12 heads.
+
+        92,424,988 parameters for 27 characters and the mask
+
+    Austin et al. 2021 (arXiv:2107.03006), appendix B.2, published code; the layers are
+    this library's, 85 million in the attention and the MLP as there.
+
+    Returns: Transformer, [B, 256] -> [B, 256, 28].
+    """
+    return Transformer(K=28, width=768, depth=12, heads=12)
+
+
+def vqvae_cifar10(*, latent: int = 64) -> tuple[Encoder, Decoder]:
+    r"""VQ-VAE for 32 x 32 images, to 8 x 8 vectors, with a softmax over 256 levels.
+
+        2,389,568 and 5,654,784 parameters, for 64 latent channels
+
+    van den Oord et al. 2017 (arXiv:1711.00937), section 4.1: two 4x4 convolutions of
+    stride 2 and two residual blocks, 256 channels.
+
+    Args: latent: D, the length of a code's vector.
+    Returns: encoder, [B, 32, 32, 3] -> [B, 8, 8, D]; decoder, [B, 8, 8, D] -> logits
+        [B, 32, 32, 3, 256].
+    """
+    widths = (256, 256)
+    return (
+        Encoder(channels=latent, widths=widths, blocks=2),
+        Decoder(shape=(32, 32, 3, 256), widths=widths, blocks=2),
+    )
+
+
+def vdvae_cifar10() -> ladder.Parts:
+    r"""VDVAE for 32 x 32 images: 43 layers and a mixture of 10 logistics.
+
+        39,049,380 parameters for 3 channels
+
+    Child 2021 (arXiv:2011.10650), table 3 ("39M") and published code, which has 96,320
+    more, in constants of the top layer that its neighbours' biases make up for.
+
+    Returns: Parts, for `hvae.LadderNets(*parts)`; [B, 32, 32, 100] is read.
+    """
+    levels = (Level(12, 22, 2), Level(7, 11, 2), Level(7, 6, 2), Level(4, 3, 4))
+    return ladder.top_down((32, 32), (100,), (*levels, Level(3, 1, 1)))

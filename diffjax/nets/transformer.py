@@ -22,7 +22,7 @@ class Transformer(Computed):
     rotary positions that later work on text8 has.
 
     K: categories.  width, depth, heads: of the layers.  hidden: units of each layer's
-    MLP, 4 width if None.  told: width of what the layers are told.  num_labels,
+    MLP, 4 width if None.  told: width of what the layers are told.  num_classes,
     time_scale: as for `mlp.Condition`.  dropout: share of each layer's additions.
     tied: the head is the transposed embedding.  attend: of `layers`.  remat: recompute
     each layer.
@@ -34,7 +34,7 @@ class Transformer(Computed):
     heads: int = 4
     hidden: int | None = None
     told: int = 128
-    num_labels: int = 0
+    num_classes: int = 0
     time_scale: float = 1.0
     dropout: float = 0.0
     tied: bool = False
@@ -58,7 +58,7 @@ class Transformer(Computed):
         tokens, mask = _tokens(x), _keys_mask(x, length_mask)
         told = Condition(
             width=self.told,
-            num_labels=self.num_labels,
+            num_classes=self.num_classes,
             time_scale=self.time_scale,
             name="condition",
             **self.numerics,
@@ -85,8 +85,8 @@ class CausalTransformer(Computed):
     `vq.autoregressive(lambda codes: net.apply(params, codes[None])[0])` makes it one.
     A start token takes the place before the first.
 
-    num_labels: classes that the codes may be drawn for; no label means none of them.
-    Others as for `Transformer`.
+    num_classes: 0, or of labels that the codes may be drawn for.  Others as for
+    `Transformer`.
     """
 
     K: int
@@ -95,7 +95,7 @@ class CausalTransformer(Computed):
     heads: int = 4
     hidden: int | None = None
     told: int = 128
-    num_labels: int = 0
+    num_classes: int = 0
     dropout: float = 0.0
     attend: Attend = layers.attend
     remat: bool = False
@@ -108,7 +108,7 @@ class CausalTransformer(Computed):
         tokens = _tokens(x)
         shifted = jnp.pad(tokens[:, :-1], ((0, 0), (1, 0)), constant_values=self.K)
         told = Label(
-            width=self.told, num_labels=self.num_labels, name="label", **self.numerics
+            width=self.told, num_classes=self.num_classes, name="label", **self.numerics
         )(len(x), label)
         h = nn.Embed(self.K + 1, self.width, name="embed", **self.dtypes)(shifted)
         h = Stack(

@@ -22,7 +22,7 @@ class FlatUNet(Computed):
 
     depth: residual blocks on the way down; one more goes up.  width: channels.
     groups: of the normalisations.  first, last: exponents of the Fourier features.
-    heads: of the attention in the middle.  num_labels, time_scale: as for
+    heads: of the attention in the middle.  num_classes, time_scale: as for
     `mlp.Condition`; t in [0, 1] is expected, or gamma scaled to it.  dropout: share of
     the units of each block.  attend: of `layers`.  remat: recompute each block.
     """
@@ -33,7 +33,7 @@ class FlatUNet(Computed):
     first: int = 6
     last: int = 7
     heads: int = 1
-    num_labels: int = 0
+    num_classes: int = 0
     time_scale: float = 1000.0
     dropout: float = 0.0
     attend: Attend = layers.attend
@@ -53,7 +53,7 @@ class FlatUNet(Computed):
         told = Condition(
             width=4 * self.width,
             features=self.width,
-            num_labels=self.num_labels,
+            num_classes=self.num_classes,
             time_scale=self.time_scale,
             name="condition",
             **self.numerics,
