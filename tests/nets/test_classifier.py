@@ -38,7 +38,7 @@ def test_it_learns_which_half_is_bright():
 
     def step(params, _):
         value, g = jax.value_and_grad(loss)(params)
-        return jax.tree.map(lambda p, g: p - 0.3 * g, params, g), value
+        return jax.tree.map(lambda p, g: p - 1.0 * g, params, g), value
 
     values = jit(lambda p: jax.lax.scan(step, p, length=20)[1])(weights(net, x))
     assert values[-1] < 0.5 * values[0]

@@ -11,27 +11,21 @@ from diffjax import hvae
 from diffjax.core import likelihoods
 from diffjax.nets import ladder, published
 from diffjax.nets.ladder import Level
-from tests.nets.tiny import KEY, PARTS, images, jit, weights
+from tests.nets.tiny import KEY, PARTS, count, images, jit, weights
 
 
 def objective(parts, likelihood=likelihoods.bernoulli):
     return hvae.ladder_objective(hvae.LadderNets(*parts), likelihood=likelihood)
 
 
-def test_every_layer_starts_from_a_standard_normal_prior():
-    """Zero heads: at the start h says mean 0, log variance 0 of every latent."""
-    x = images(8, 8, 1)
-    nets = hvae.LadderNets(*PARTS)
-    params = jit(objective(PARTS).init)(KEY, {"x": x})
-    _, decode, _ = hvae.ladder_of(nets, params)
-    h = decode.start
-    for i in (3, 2, 1):
-        for moment in decode.prior.at(i, h):
-            np.testing.assert_array_equal(moment, jnp.zeros(moment.shape))
-        z = jax.random.normal(KEY, moment.shape)
-        h = decode.merge.at(i, h, z)
-        assert float(jnp.std(h)) > 0.01
-    assert h.shape == (8, 8, 8) and decode.read(h).shape == (8, 8, 1)
+def test_a_layer_starts_from_a_standard_normal_prior():
+    """Zero heads: at the start h says mean 0, log variance 0, and adds nothing."""
+    merge, h, z = PARTS.merge[2], images(4, 4, 20), images(4, 4, 2)
+    below, _ = jit(merge.init_with_output)(KEY, h, z)
+    assert below.shape == (7, 8, 8, 20) and float(jnp.std(below[..., :8])) > 0.1
+    np.testing.assert_array_equal(below[..., 8:], jnp.zeros((7, 8, 8, 12)))
+    for moment in PARTS.prior[1].apply({}, below):
+        np.testing.assert_array_equal(moment, jnp.zeros((7, 8, 8, 2)))
 
 
 def test_a_prior_reads_what_the_merge_above_wrote():
@@ -106,10 +100,27 @@ def test_vdvae_has_the_parameters_of_the_published_code():
     read = 2 * 384 + conv(1, 384, 100)
     total = enc + 42 * layer(3) + layer(1) + biases + read
     constants = block(384, 32 + 384, 1) + 384
-    batch = {"x": jnp.zeros((1, 32, 32, 3))}
-    likelihood = likelihoods.discretized_logistic_mixture
-    params = jax.eval_shape(objective(parts, likelihood).init, KEY, batch)
-    ours = sum(p.size for p in jax.tree.leaves(params))
+    ours = count(parts.features, jnp.zeros((1, 32, 32, 3)))
+    seen = jax.eval_shape(
+        parts.features.init_with_output, KEY, jnp.zeros((1, 32, 32, 3))
+    )[0]
+    h = jax.ShapeDtypeStruct((1, *parts.width), jnp.float32)
+    known = {}  # most layers are alike
+
+    def walk(net, *inputs):
+        key = (net, h.shape)
+        if key not in known:
+            known[key] = jax.eval_shape(net.init_with_output, KEY, *inputs)
+        out, params = known[key]
+        return out, sum(p.size for p in jax.tree.leaves(params))
+
+    for encode, prior, merge in reversed(list(zip(*parts[1:4], strict=True))):
+        (z, _), _ = walk(prior, h)
+        ours += walk(encode, h, seen)[1]
+        h, num = walk(merge, h, z)
+        ours += num
+    ours += count(parts.read, h)
+    assert h.shape == (1, 32, 32, 384)
     assert total == 39_145_700
     assert ours == total - constants == 39_049_380
 

@@ -69,8 +69,11 @@ NETS = {
 
 def weights(net, *inputs, scale=0.3):
     """Every entry drawn, also of what starts as 0; no compilation."""
+    return drawn(jax.eval_shape(net.init, KEY, *inputs), scale=scale)
+
+
+def drawn(like, *, scale):
     rng = np.random.default_rng(0)
-    like = jax.eval_shape(net.init, KEY, *inputs)
     return jax.tree.map(
         lambda p: jnp.asarray(scale * rng.standard_normal(p.shape), p.dtype), like
     )
