@@ -49,28 +49,17 @@ def test_networks_compute_what_diffusers_computes(name, tmp_path):
 def test_save_and_load_are_inverse(name, tmp_path):
     tensors = checkpoint(tmp_path / "theirs", name)
     net, params = diffusers.load_unet(tmp_path / "theirs")
-    diffusers.save_unet(tmp_path / "ours", net, params, sample_size=(8, 8))
+    size = cases.CASES[name]["sample_size"]
+    diffusers.save_unet(tmp_path / "ours", net, params, sample_size=tuple(size))
     again, params_again = diffusers.load_unet(tmp_path / "ours")
     assert again == net
     jax.tree.map(np.testing.assert_array_equal, params_again, params)
     written = diffusers.files.read_tensors(tmp_path / "ours", diffusers.WEIGHTS)
     assert written.keys() == tensors.keys()
     for key, tensor in tensors.items():
-        assert written[key].dtype == tensor.dtype
         np.testing.assert_array_equal(written[key], tensor, strict=True)
-
-
-def test_the_config_survives_the_round_trip(tmp_path):
-    for name, config in cases.CASES.items():
-        checkpoint(tmp_path / name, name)
-        net, params = diffusers.load_unet(tmp_path / name)
-        size = config["sample_size"]
-        diffusers.save_unet(tmp_path / "out", net, params, sample_size=tuple(size))
-        written = json.loads((tmp_path / "out" / "config.json").read_text())
-        full = {**diffusers.configs.DEFAULTS, **config}
-        del full["mid_block_scale_factor"]
-        for key, value in full.items():
-            assert written[key] == value, (name, key)
+    config = json.loads((tmp_path / "ours" / "config.json").read_text())
+    assert config.items() >= {**cases.CASES[name], "sample_size": size}.items()
 
 
 def test_half_precision_weights_stay_as_they_are(tmp_path):
