@@ -101,6 +101,10 @@ def read_pickle(path: Path) -> Tensors:
             f"expected nothing but tensors in {path}, got {' '.join(reason)}; it was "
             "not loaded, since a pickle can run code: convert it to safetensors"
         ) from error
+    if not isinstance(state, dict):
+        raise ValueError(
+            f"expected a state dict in {path}, got a {type(state).__name__}"
+        )
     is_tensor = {key: isinstance(value, torch.Tensor) for key, value in state.items()}
     if not all(is_tensor.values()):
         key = min(is_tensor, key=lambda key: is_tensor[key])

@@ -30,7 +30,7 @@ def to_torch(params: Params) -> Tensors:
     Returns: key -> array [...].
     """
     return {
-        torch_key(path): np.transpose(leaf, torch_axes(path[-1], np.ndim(leaf)))
+        torch_key(path): np.asarray(leaf).transpose(torch_axes(path[-1], np.ndim(leaf)))
         for path, leaf in _leaves(params)
     }
 

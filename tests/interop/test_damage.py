@@ -122,11 +122,20 @@ class Evil:
 
 
 def test_pickles_are_never_run(folder, capsys):
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     (folder / FILE).unlink()
     path = folder / f"{diffusers.WEIGHTS}.bin"
-    path.write_bytes(pickle.dumps({"conv_in.weight": Evil()}))
-    refuses(folder, "nothing but tensors in .*convert it to safetensors")
+    for save in (
+        lambda value: path.write_bytes(pickle.dumps(value, protocol=2)),
+        lambda value: torch.save(value, path),
+        lambda value: path.write_bytes(b"PK truncated"),
+    ):
+        save({"conv_in.weight": Evil()})
+        refuses(folder, "nothing but tensors in .*convert it to safetensors")
+    torch.save({"step": 3}, path)
+    refuses(folder, "nothing but tensors in .* got 'step'")
+    torch.save([torch.zeros(1)], path)
+    refuses(folder, "expected a state dict in .* got a list")
     assert capsys.readouterr().out == ""
 
 
