@@ -88,9 +88,11 @@ def test_vq_with_the_convolutional_pair():
 
 
 def test_hvae_with_the_ladder():
-    """Bits, three layers on two levels, the posterior relative to the prior."""
+    """Bits, a layer on each of two levels, the posterior relative to the prior."""
+    levels = (ladder.Level(1, 1, 2), ladder.Level(1, 1, 1))
+    parts = ladder.top_down((8, 8), (1,), levels, width=8, latent=2)
     model = hvae.ladder_objective(
-        hvae.LadderNets(*PARTS),
+        hvae.LadderNets(*parts),
         likelihood=likelihoods.bernoulli,
         posterior=hvae.RESIDUAL,
     )

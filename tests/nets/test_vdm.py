@@ -29,12 +29,12 @@ def test_skips_join_each_block_with_its_counterpart():
         condition = Condition(width=32, features=8, time_scale=1000.0)
         told = part(condition, p["condition"], t)
         angles = [x * 2.0**n * 2 * np.pi for n in (0, 1)]
-        waves = [f(a) for f in (jnp.sin, jnp.cos) for a in angles]
-        order = [c * 2 + n for c in range(3) for n in range(2)]  # n fastest
-        sines, cosines = (jnp.concatenate(w, -1) for w in (waves[:2], waves[2:]))
-        by_frequency = [n * 3 + c for c in range(3) for n in range(2)]
-        del order
-        seen = [x, sines[..., by_frequency], cosines[..., by_frequency]]
+        by_channel = [c + 3 * n for c in range(3) for n in (0, 1)]  # n fastest
+        sines, cosines = (
+            jnp.concatenate([f(a) for a in angles], -1)[..., by_channel]
+            for f in (jnp.sin, jnp.cos)
+        )
+        seen = [x, sines, cosines]
         h = jax.lax.conv_general_dilated(
             jnp.concatenate(seen, -1),
             p["in"]["kernel"],
@@ -63,6 +63,15 @@ def test_skips_join_each_block_with_its_counterpart():
     np.testing.assert_allclose(
         jit(NET.apply)(PARAMS, x, t), jit(unet)(x), rtol=1e-4, atol=1e-3
     )
+
+
+def test_scanned_blocks_have_masks_of_their_own():
+    block, h, told = vdm.FlatBlock(groups=2, dropout=0.5), images(2, 2, 8), images(4)
+    params = weights(block, h, told)
+    keys = jax.random.split(KEY, 7)
+    apply = jit(lambda number: block.apply(params, h, told, keys, number)[0])
+    assert not np.allclose(apply(0), apply(1))
+    np.testing.assert_array_equal(apply(1), apply(1))
 
 
 def test_it_starts_by_taking_all_for_noise():
