@@ -86,11 +86,8 @@ class Layer(Computed):
     ) -> tuple[Array, None]:
         """h [B, N, D], index [] of the layer -> h, and nothing to stack."""
         width = h.shape[-1]
-        keys = (
-            None
-            if keys is None
-            else jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-        )
+        if keys is not None:
+            keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
         modulation = layers.zero_dense(self, 6 * width, "modulation")(nn.silu(told))
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = jnp.split(
             modulation, 6, axis=-1

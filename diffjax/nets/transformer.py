@@ -147,7 +147,7 @@ def rotary(x: Array, *, max_period: float = 1e4) -> Array:
     frequencies = max_period ** (-2 * np.arange(size // 2) / size)
     angles = np.outer(np.arange(num), frequencies)[:, None]  # [N, 1, D / 2]
     angles = angles.reshape((1,) * (x.ndim - 3) + angles.shape)
-    wide = jnp.promote_types(x.dtype, jnp.float32)  # bfloat16 cannot tell n from n + 1
+    wide = jnp.promote_types(x.dtype, jnp.float32)  # rounded once, at the end
     cos, sin = jnp.asarray(np.cos(angles), wide), jnp.asarray(np.sin(angles), wide)
     a, b = jnp.split(x.astype(wide), 2, axis=-1)
     turned = jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)

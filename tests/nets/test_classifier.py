@@ -48,6 +48,8 @@ def test_guidance_follows_the_timed_classifier():
     """The gradient that tilts a denoiser, of one example, finite and told of t."""
     schedule = schedules.linear(10)
     params = weights(TIMED, X, T)
+    apply = jit(TIMED.apply)
+    assert not np.allclose(apply(params, X, T), apply(params, X, T + 50), atol=1e-3)
 
     def log_prob(x, t):
         logits = TIMED.apply(params, x[None], t[None])[0]

@@ -58,6 +58,14 @@ def test_shifting_the_image_shifts_the_vectors():
     assert float(jnp.std(z)) > 0.05 and float(jnp.std(y[inner])) > 0.01
 
 
+def test_an_odd_image_is_the_even_one_without_its_last_row_and_column():
+    dec = conv.Decoder(shape=(10, 10, 1), widths=(3,), blocks=0)
+    z = images(5, 5, 2)
+    params = weights(dec, z)
+    whole, odd = (dec.clone(shape=(n, n, 1)).apply(params, z) for n in (10, 9))
+    np.testing.assert_allclose(odd, whole[:, :9, :9], atol=1e-6)
+
+
 @pytest.mark.parametrize("size, rate", [((4, 6), 2), ((5, 7), 2), ((9, 4), 4)])
 def test_pool_is_the_mean_of_what_there_is_and_unpool_repeats_it(size, rate):
     x = np.asarray(images(*size, 2))
