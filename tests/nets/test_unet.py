@@ -70,6 +70,7 @@ def test_images_of_any_even_size(size, channels):
         ({"attention": (True,)}, X, T, "attention to say yes or no for each of 2"),
         ({"up_attention": (True,)}, X, T, "up_attention to say yes or no"),
         ({"heads": 3}, X, T, "a width that 3 divides, got 8; see heads and head_dim"),
+        ({"heads": 16}, X, T, "a width that 16 divides, got 8"),
         ({"head_dim": 16}, X, T, "a width that 16 divides, got 8"),
         ({"head_dim": 3}, X, T, "a width that 3 divides, got 8"),
         ({"num_classes": 4}, X, T, "a label for a network of 4 classes, got none"),
