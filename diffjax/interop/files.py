@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 Tensors = dict[str, np.ndarray]
@@ -163,7 +163,7 @@ def write_safetensors(tensors: Tensors, path: Path) -> None:
 
 def _array(torch: Any, tensor: Any) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:  # NumPy has none of its own
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        return tensor.view(torch.int16).numpy().view(jnp.bfloat16)
     return tensor.numpy()
 
 

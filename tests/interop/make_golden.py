@@ -3,7 +3,8 @@
 Command:  python tests/interop/make_golden.py        (the environment of extra `bench`)
 
 Each file in golden/ holds the keys and shapes of a state dict and the network's output;
-chains.npz holds what its samplers make of one network.
+chains.npz holds what its samplers make of one network, improved.npz the output of
+`openai`, a network in the layout of improved-diffusion.
 """
 
 import json
@@ -17,7 +18,7 @@ from diffusers.schedulers import scheduling_ddpm
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from interop import cases  # noqa: E402
+from interop import cases, openai, openai_keys  # noqa: E402
 
 
 def model(config):
@@ -58,6 +59,12 @@ def main():
         output = forward(net, *cases.inputs(config))
         path = HERE / "golden" / f"{name}.npz"
         np.savez_compressed(path, shapes=json.dumps(shapes), output=output)
+    shapes = openai_keys.shapes((4, 8), (False, True), 1, (3, 6))
+    state = {k: torch.from_numpy(cases.weight(k, s)) for k, s in shapes.items()}
+    x = torch.from_numpy(np.moveaxis(cases.wave("x", (2, 8, 8, 3)), -1, 1).copy())
+    output = openai.forward(state, x, torch.tensor([7, 801]), 2).permute(0, 2, 3, 1)
+    path = HERE / "golden" / "improved.npz"
+    np.savez_compressed(path, shapes=json.dumps(shapes), output=output.numpy())
     config = cases.CASES["gray_wide"]
     net, shape = model(config), (2, *config["sample_size"], 1)
     noises = [cases.wave(f"noise {i}", shape) for i in range(5)]

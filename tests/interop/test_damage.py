@@ -20,7 +20,7 @@ CONFIG = cases.case(
 )
 NET = diffusers.configs.unet_from_config(CONFIG)
 PARAMS = jax.tree.map(
-    lambda leaf: jnp.asarray(cases.wave("p", leaf.shape)), diffusers._shapes(NET, 3)
+    lambda leaf: jnp.asarray(cases.wave("p", leaf.shape)), diffusers.keys.blank(NET, 3)
 )
 FILE = f"{diffusers.WEIGHTS}.safetensors"
 

@@ -75,7 +75,7 @@ def test_half_precision_weights_stay_as_they_are(tmp_path):
 def test_names_of_2022_load(tmp_path):
     tensors = checkpoint(tmp_path, "heads")
     _, params = diffusers.load_unet(tmp_path)
-    old = {v: k for k, v in keys.LEGACY.items()}
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     renamed = {}
     for key, value in tensors.items():
         head, dot, tail = key.rpartition(".")
