@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from diffjax import d3pm, ddpm, hvae, vq
 from diffjax.core import likelihoods, schedules
@@ -87,6 +88,7 @@ def test_vq_with_the_convolutional_pair():
     learns(model, batch, 1e-3, start=start)
 
 
+@pytest.mark.slow
 def test_hvae_with_the_ladder():
     """Bits, a layer on each of two levels, the posterior relative to the prior."""
     levels = (ladder.Level(1, 1, 2), ladder.Level(1, 1, 1))
