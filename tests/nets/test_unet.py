@@ -126,6 +126,7 @@ def test_remat_keeps_the_gradient_and_less_memory():
         np.testing.assert_allclose(one, other, atol=1e-6 * largest)
 
 
+@pytest.mark.slow
 def test_ten_steps_in_half_precision():
     """From the real start, where a network of zero-init branches gives 0."""
     net = UNet(3, (4,), (True,), layers=1, groups=2, condition=film)
