@@ -145,7 +145,43 @@ class Attention(Computed):
         return self.project(self, width, "to_out")(out)
 
 
-def group_norm(layer: Computed, groups: int, eps: float, name: str) -> nn.GroupNorm:
+class GroupNorm(nn.Module):
+    """Group normalisation, as `nn.GroupNorm` with its slow, exact variance.
+
+    y = (x - mean) / sqrt(var + eps) scale + bias,    var = mean((x - mean)^2)
+
+    Wu & He 2018 (arXiv:1803.08494). The places of a channel are summed before the
+    channels of a group: one sum over both is several times slower on a CPU.
+    """
+
+    groups: int
+    epsilon: float
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """x [B, ..., C] -> [B, ..., C], of `dtype` if it is given."""
+        C = x.shape[-1]
+        if C % self.groups:
+            raise ValueError(f"expected channels in {self.groups} groups, got {C}")
+        scale = self.param("scale", nn.initializers.ones, (C,), self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, (C,), self.param_dtype)
+        places = x.reshape(len(x), -1, C).astype(jnp.promote_types(x.dtype, "float32"))
+        num = places.shape[1] * C // self.groups
+
+        def group_mean(values: Array) -> Array:
+            of_group = values.sum(axis=1).reshape(len(x), self.groups, -1).sum(axis=-1)
+            return jnp.repeat(of_group / num, C // self.groups, axis=1)[:, None]
+
+        centred = places - group_mean(places)
+        inverse = jax.lax.rsqrt(group_mean(jnp.square(centred)) + self.epsilon)
+        y = centred * (inverse * scale[None, None]) + bias[None, None]
+        dtype = self.dtype or jnp.promote_types(x.dtype, self.param_dtype)
+        return y.reshape(x.shape).astype(dtype)
+
+
+def group_norm(layer: Computed, groups: int, eps: float, name: str) -> GroupNorm:
     r"""Group normalisation whose variance never cancels to 0.
 
         y = (x - mean) / sqrt(var + eps) scale + bias,    var = mean((x - mean)^2)
@@ -156,9 +192,7 @@ def group_norm(layer: Computed, groups: int, eps: float, name: str) -> nn.GroupN
         name: of the parameters.
     Returns: a module, [B, ..., C] -> [B, ..., C] (no unit).
     """
-    return nn.GroupNorm(
-        groups, epsilon=eps, use_fast_variance=False, name=name, **layer.dtypes
-    )
+    return GroupNorm(groups, eps, name=name, **layer.dtypes)
 
 
 def zero_conv(layer: Computed, width: int, name: str, *, size: int = 3) -> nn.Conv:

@@ -1,5 +1,6 @@
 """A process for each framework, so that their threads never meet."""
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -34,8 +35,9 @@ def _serve(make: Callable[[], Tasks], threads: int, pipe) -> None:
     for task in tasks.values():
         task()
     pipe.send("ready")
-    while True:
-        task = tasks[pipe.recv()]
-        begun = time.perf_counter()
-        value = task()
-        pipe.send((time.perf_counter() - begun, value))
+    with contextlib.suppress(EOFError):  # nobody asks any more
+        while True:
+            task = tasks[pipe.recv()]
+            begun = time.perf_counter()
+            value = task()
+            pipe.send((time.perf_counter() - begun, value))
