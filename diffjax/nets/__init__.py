@@ -1,0 +1,14 @@
+"""Networks in Flax linen: arrays in, arrays out; no loss, schedule or sampling inside.
+
+    net.apply(params, x [B, ..., C], t [B], label [B] or None, rng=keys [B])
+
+Channels come last. Without `rng` nothing is dropped; with it, one key or a key per
+example, every layer and every example has a mask of its own, so that the result of
+training does not depend on how a batch is cut into devices. Every network has the
+fields `dtype` (of the computation; parameters and input decide if None), `param_dtype`,
+`precision` and `remat` (recompute activations in the backward pass to save memory).
+"""
+
+from diffjax.nets import embeddings, heads, layers, published, unet
+
+__all__ = ["embeddings", "heads", "layers", "published", "unet"]
