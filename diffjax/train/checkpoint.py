@@ -1,0 +1,271 @@
+"""Checkpoints by Orbax, sealed with digests: whole, or not there at all.
+
+A checkpoint is written beside its place and renamed into it once complete. Just before,
+it is sealed: a list of its files with their sizes and SHA-256. On the way back only a
+checkpoint whose files are as they were is read; nothing is ever unpickled.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+SEAL = "seal.json"
+STAMP = "_CHECKPOINT_METADATA"
+"""Orbax's own file, which takes the time of the renaming and so cannot be sealed."""
+
+
+class Keep(NamedTuple):
+    """Which checkpoints are kept.
+
+    latest: the last so many.
+    best: also the one with the least of this metric of an event, if named.
+    """
+
+    latest: int = 3
+    best: str | None = None
+
+
+@contextlib.contextmanager
+def writer(directory: Path, keep: Keep) -> Iterator[ocp.CheckpointManager]:
+    r"""The writer of a run's checkpoints.
+
+        directory/<step>/{state, info, seal.json}
+
+    Args: directory: exists, seen by all hosts.  keep: what to keep.
+    Returns: a context of Orbax's CheckpointManager: asynchronous, atomic (no unit).
+    """
+    if keep.latest < 1:
+        raise ValueError(f"expected to keep at least 1 checkpoint, got {keep.latest}")
+    policies = ocp.checkpoint_managers
+    best = policies.BestN(get_metric_fn=_value, reverse=True, n=1 if keep.best else 0)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policies.AnyPreservationPolicy(
+            [policies.LatestN(keep.latest), best]
+        ),
+        best_fn=_value if keep.best else None,
+        best_mode="min",
+        async_options=ocp.AsyncOptions(
+            post_finalization_callback=lambda: _seal_all(directory)
+        ),
+    )
+    manager = ocp.CheckpointManager(directory, options=options)
+    try:
+        yield manager
+    finally:
+        with contextlib.suppress(Exception):  # `finish` has told of it, and better
+            manager.close()
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    state: Any,
+    info: Any,
+    *,
+    metric: float | None = None,
+) -> None:
+    r"""Begin to write a checkpoint; the arrays may change as soon as this returns.
+
+        directory/<step>  <-  state, info
+
+    Args: manager: of `writer`.  step: of the state.  state: pytree of global arrays.
+        info: JSON.  metric: by which the best is chosen, if it is known.
+    Returns: nothing (no unit).
+    """
+    items = ocp.args.Composite(
+        state=ocp.args.StandardSave(state), info=ocp.args.JsonSave(info)
+    )
+    metrics = None if metric is None else {"value": metric}
+    _explained(manager, step, lambda: manager.save(step, args=items, metrics=metrics))
+
+
+def finish(manager: ocp.CheckpointManager, *, wait: bool = True) -> None:
+    r"""Raise what went wrong in the background since the last call.
+
+        OSError if the disk is full, RuntimeError else
+
+    Args: manager: of `writer`.  wait: until all is written.
+    Returns: nothing (no unit).
+    """
+    check = manager.wait_until_finished if wait else manager.check_for_errors
+    _explained(manager, None, check)
+
+
+def newest(directory: Path, tell: Callable[[str], None]) -> int | None:
+    r"""The last step whose checkpoint is intact; damaged ones are put aside.
+
+        max{step : SHA-256 of every file is as sealed}
+
+    Process 0 reads and decides for all. Where none is intact nothing is touched.
+
+    Args: directory: of the checkpoints.  tell: is told of every damaged one.
+    Returns: the step, or None where there are no checkpoints at all (no unit).
+    """
+    verdict = np.array([-1, 0])
+    if jax.process_index() == 0:
+        verdict = np.array(_judge(directory, tell))
+    step, damaged = map(int, multihost_utils.broadcast_one_to_all(verdict))
+    if step < 0 and damaged:
+        raise RuntimeError(
+            f"expected an intact checkpoint in {directory}, got {damaged} damaged; "
+            "bring one back, or start again in another --workdir (nothing was changed)"
+        )
+    return None if step < 0 else step
+
+
+def restore(manager: ocp.CheckpointManager, step: int, like: Any) -> tuple[Any, Any]:
+    r"""Read a checkpoint, onto whatever devices there are now.
+
+        state, info  <-  directory/<step>
+
+    Args: manager: of `writer`.  step: of `newest`.  like: pytree of ShapeDtypeStruct
+        with shardings, of `devices.abstract`.
+    Returns: state and info, as saved (no unit).
+    """
+    items = ocp.args.Composite(
+        state=ocp.args.StandardRestore(like), info=ocp.args.JsonRestore()
+    )
+    try:
+        found = manager.restore(step, args=items)
+    except Exception as error:
+        raise RuntimeError(
+            f"expected a checkpoint of this model at step {step}, got one that does "
+            f"not fit: {_line(error)}; use the config and version it was made with"
+        ) from error
+    return found.state, found.info
+
+
+def seal(path: Path) -> None:
+    r"""Note the size and digest of every file of a directory.
+
+        seal.json = {"digest": sha256(files), "files": {name: [size, sha256]}}
+
+    Args: path: of a complete checkpoint.
+    Returns: nothing (no unit).
+    """
+    files = {
+        str(file.relative_to(path)): [file.stat().st_size, _sha256(file.read_bytes())]
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file.name not in (SEAL, STAMP)
+    }
+    (path / SEAL).write_text(json.dumps({"digest": _of(files), "files": files}))
+
+
+def damage(path: Path) -> str | None:
+    r"""What is wrong with a sealed checkpoint.
+
+        the first file whose size or SHA-256 is not as sealed
+
+    Args: path: of a checkpoint.
+    Returns: a description, or None if it is intact (no unit).
+    """
+    try:
+        sealed = json.loads((path / SEAL).read_bytes())
+        json.loads((path / STAMP).read_bytes())
+        if sealed["digest"] != _of(sealed["files"]):
+            return f"{SEAL} was changed"
+        for name, (size, digest) in sealed["files"].items():
+            content = (path / name).read_bytes()
+            if len(content) != size:
+                return f"{name} has {len(content)} bytes, not {size}"
+            if _sha256(content) != digest:
+                return f"{name} was changed"
+    except FileNotFoundError as error:
+        return f"{Path(str(error.filename)).relative_to(path)} is missing"
+    except (ValueError, KeyError, TypeError):
+        return f"{SEAL} or {STAMP} cannot be read"
+    return None
+
+
+def _judge(directory: Path, tell: Callable[[str], None]) -> tuple[int, int]:
+    """The newest intact step or -1, and the number of damaged ones that are newer."""
+    for leftover in directory.glob("*.orbax-checkpoint-tmp*"):
+        tell(f"{leftover.name}: not finished when the run ended; removed")
+        _remove(leftover)
+    reports = {}
+    for step in sorted(_steps(directory), reverse=True):
+        report = damage(directory / str(step))
+        if report is None:
+            break
+        reports[step] = report
+    else:
+        step = -1
+    for bad, report in reports.items():
+        tell(f"checkpoint {bad} is damaged: {report}")
+        if step >= 0:
+            aside = _free(directory.parent / "damaged" / str(bad))
+            (directory / str(bad)).rename(aside)
+            tell(f"checkpoint {bad} was moved to {aside}; falling back to {step}")
+    return step, len(reports)
+
+
+def _steps(directory: Path) -> Iterator[int]:
+    return (int(p.name) for p in directory.iterdir() if p.name.isdigit())
+
+
+def _free(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    names = (path.with_name(f"{path.name}.{i}" if i else path.name) for i in range(999))
+    return next(name for name in names if not name.exists())
+
+
+def _remove(path: Path) -> None:
+    for file in sorted(path.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    path.rmdir()
+
+
+def _seal_all(directory: Path) -> None:
+    """Orbax calls this when all is written, just before the renaming."""
+    for path in directory.glob("*.orbax-checkpoint-tmp*"):
+        seal(path)
+
+
+def _explained(
+    manager: ocp.CheckpointManager, step: int | None, call: Callable[[], Any]
+) -> None:
+    try:
+        call()
+    except Exception as error:
+        what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
+        good = manager.latest_step()
+        kept = f"the last good one is of step {good}" if good else "there is none yet"
+        text = f"expected to write {what}, got: {_line(error)}; {kept}"
+        if _is_full(error):
+            remedy = "; the disk is full: free space and start the same command again"
+            raise OSError(errno.ENOSPC, text + remedy) from error
+        raise RuntimeError(text) from error
+
+
+def _is_full(error: BaseException) -> bool:
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    words = ("No space left", "Disk quota exceeded", "File too large", "ENOSPC")
+    return getattr(error, "errno", None) in codes or any(w in str(error) for w in words)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _value(metrics: Any) -> float:
+    value = float(metrics["value"])
+    return value if math.isfinite(value) else math.inf
+
+
+def _of(files: Any) -> str:
+    return _sha256(json.dumps(files, sort_keys=True).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
