@@ -174,7 +174,7 @@ def _loop(fixed: _Fixed, step: devices.Step, point: _Point) -> _Point:
             if ends or point.done % plan.log_every == 0:
                 point = _log(fixed, point)
             point = _happen(fixed, point)
-            stops = stop(point.done)
+            stops = stop(point.done // plan.per_dispatch)
             if stops or ends or point.done % plan.checkpoint_every == 0:
                 point = _save(fixed, point)
     checkpoint.finish(fixed.writer)
