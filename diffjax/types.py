@@ -25,7 +25,7 @@ class Net(Protocol):
         """(rng, x [B, ...], t [B], ...) -> params."""
 
     @property
-    def apply(self) -> Callable[..., Array]:
+    def apply(self) -> Callable[..., Any]:
         """(params, x [B, ...], t [B], ...) -> output [B, ...]."""
 
 

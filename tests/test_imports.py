@@ -19,7 +19,7 @@ ARROWS = {
     "train": {"types"},
     "data": set(),
     "evaluate": {"core", "types"},
-    "interop": {"nets"},
+    "interop": {"nets", "core", "ddpm", "types"},
     "build": PARTS,
     "cli": {"build", "train", "evaluate"},
     "__init__": MATHS,

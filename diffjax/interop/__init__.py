@@ -1,1 +1,8 @@
-"""Weights in and out of other libraries."""
+"""Weights in and out of other libraries.
+
+net, params = diffusers.load_unet(directory)          pip install "diffjax[interop]"
+"""
+
+from diffjax.interop import diffusers
+
+__all__ = ["diffusers"]

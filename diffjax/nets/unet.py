@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from diffjax.nets import embeddings
 from diffjax.nets.layers import Attend, Computed, attend, group_norm, zero_conv
