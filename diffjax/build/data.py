@@ -190,16 +190,23 @@ def batches(
     )
 
 
-def test_batches(data: Prepared, rng: int, *, batch_size: int) -> Iterator[Batch]:
+def test_batches(
+    data: Prepared, rng: int, *, batch_size: int, host: int = 0, hosts: int = 1
+) -> Iterator[Batch]:
     r"""Every test example once, in batches of one size.
 
         pipeline.epoch(data.test, rng, ...)
 
-    Args: data: Prepared.  rng, batch_size: as for `pipeline.epoch`.
+    Args: data: Prepared.  rng, batch_size, host, hosts: as for `pipeline.epoch`.
     Returns: iterator of Batch [B, ...] with "mask".
     """
     return pipeline.epoch(
-        data.test, rng, batch_size=batch_size, transforms=data.transforms
+        data.test,
+        rng,
+        batch_size=batch_size,
+        transforms=data.transforms,
+        host=host,
+        hosts=hosts,
     )
 
 

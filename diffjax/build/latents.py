@@ -61,7 +61,7 @@ def hvae_model(
     # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
     channels = (int(np.prod((*data.shape[2:], *said.shape))),)
     parts = nets.top_down(context.net, data.shape, channels)
-    stack = hvae.LadderNets(*parts)  # type: ignore[arg-type]
+    stack = hvae.LadderNets(*parts)
 
     def log_prob(x: Array, decoded: Array) -> Array:
         return said.log_prob(x, decoded.reshape(*x.shape, *said.shape))

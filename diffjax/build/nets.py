@@ -74,28 +74,9 @@ def pair(
         encoder's output.  said: what the decoder says of each entry: () or (K,).
     Returns: encoder, decoder, and the shape [...] of a latent without its last axis.
     """
-    out = (*shape, *said)
-
-    def dense(
-        *, widths: tuple[int, ...] = (512,), positions: int = 0, dropout: float = 0.0
-    ) -> Any:
-        places = (positions,) if positions else ()
-        enc = mlp.MLP(shape=(*places, channels), widths=widths, dropout=dropout)
-        return enc, mlp.MLP(shape=out, widths=widths[::-1], dropout=dropout), places
-
-    def convolutional(
-        *, widths: tuple[int, ...] = (128, 256), blocks: int = 2, dropout: float = 0.0
-    ) -> Any:
-        enc = conv.Encoder(
-            channels=channels, widths=widths, blocks=blocks, dropout=dropout
-        )
-        dec = conv.Decoder(shape=out, widths=widths, blocks=blocks, dropout=dropout)
-        places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
-        return enc, dec, places
-
     _images(spec, shape, ("conv",))
-    table: tables.Table = {"mlp": dense, "conv": convolutional}
-    enc, dec, places = tables.make("net", table, spec)
+    given = {"shape": shape, "channels": channels, "said": said}
+    enc, dec, places = tables.make("net", PAIRS, spec, given=given)
     # What is said of each entry is a law over its levels: then x is these integers.
     enc = nn.Sequential([heads.Levels(said[0]), enc]) if said else enc
     return enc, dec, places
@@ -106,31 +87,65 @@ def top_down(spec: Any, shape: tuple[int, ...], said: tuple[int, ...]) -> ladder
 
         x [B, H, W, C] -> L latents -> [B, H, W, *said]
 
-    Args: spec: of the configuration; "levels" are (enc, dec, pool) from the data
+    Args: spec: of the configuration; "depths" are (enc, dec, pool) from the data
         upwards.  shape: of one example.  said: what the decoder says of each pixel.
     Returns: Parts.
     """
+    _images(spec, shape, tuple(LADDERS))
+    return tables.make("net", LADDERS, spec, given={"shape": shape, "said": said})
 
-    def parts(
-        *,
-        levels: tuple[tuple[int, int, int], ...],
-        width: int = 384,
-        latent: int = 16,
-        bottleneck: float = 0.25,
-        remat: bool = False,
-    ) -> ladder.Parts:
-        return ladder.top_down(
-            (shape[0], shape[1]),
-            said,
-            [ladder.Level(*level) for level in levels],
-            width=width,
-            latent=latent,
-            bottleneck=bottleneck,
-            remat=remat,
-        )
 
-    _images(spec, shape, ("ladder",))
-    return tables.make("net", {"ladder": parts}, spec)
+def _dense(
+    *,
+    shape: tuple[int, ...],
+    channels: int,
+    said: tuple[int, ...],
+    widths: tuple[int, ...] = (512,),
+    positions: int = 0,
+) -> tuple[Any, Any, tuple[int, ...]]:
+    places = (positions,) if positions else ()
+    enc = mlp.MLP(shape=(*places, channels), widths=widths)
+    return enc, mlp.MLP(shape=(*shape, *said), widths=widths[::-1]), places
+
+
+def _convolutional(
+    *,
+    shape: tuple[int, ...],
+    channels: int,
+    said: tuple[int, ...],
+    widths: tuple[int, ...] = (128, 256),
+    blocks: int = 2,
+) -> tuple[Any, Any, tuple[int, ...]]:
+    enc = conv.Encoder(channels=channels, widths=widths, blocks=blocks)
+    dec = conv.Decoder(shape=(*shape, *said), widths=widths, blocks=blocks)
+    places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
+    return enc, dec, places
+
+
+def _ladder(
+    *,
+    shape: tuple[int, ...],
+    said: tuple[int, ...],
+    depths: tuple[tuple[int, int, int], ...],
+    width: int = 384,
+    latent: int = 16,
+    bottleneck: float = 0.25,
+    remat: bool = False,
+) -> ladder.Parts:
+    return ladder.top_down(
+        (shape[0], shape[1]),
+        said,
+        [ladder.Level(*depth) for depth in depths],
+        width=width,
+        latent=latent,
+        bottleneck=bottleneck,
+        remat=remat,
+    )
+
+
+PAIRS: tables.Table = {"mlp": _dense, "conv": _convolutional}
+"""x [B, ...] -> [B, ..., channels], and back."""
+LADDERS: tables.Table = {"ladder": _ladder}
 
 
 def _images(spec: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> None:

@@ -88,8 +88,8 @@ def layout(spec: Any) -> Devices:
     parts = {key: spec.pop(key, 1) for key in ("per_dispatch", "micro_batches")}
     for key, value in parts.items():
         tables.number(f"devices.{key}", value, least=1, whole=True)
-    table: tables.Table = {"mesh": _mesh, "fsdp": _fsdp, "pmap": _pmap}
-    return Devices(tables.make("devices", table, spec, beside=tuple(parts)), **parts)
+    found = tables.make("devices", LAYOUTS, spec, beside=tuple(parts))
+    return Devices(found, **parts)
 
 
 def check_batch(batch_size: int, micro_batches: int) -> None:
@@ -119,6 +119,9 @@ def _fsdp(*, smallest: int = 2**16) -> train.Layout:
 
 def _pmap() -> train.Layout:
     return devices.pmap()
+
+
+LAYOUTS: tables.Table = {"mesh": _mesh, "fsdp": _fsdp, "pmap": _pmap}
 
 
 def _schedule(rate: float, warmup: int, decay: str, steps: int) -> optax.Schedule:

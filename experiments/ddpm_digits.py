@@ -1,0 +1,27 @@
+"""DDPM on scikit-learn's digits, 8 x 8 and 17 levels of grey.
+
+    diffjax train experiments/ddpm_digits.py --workdir runs/ddpm_digits
+"""
+
+
+def get_config():
+    return dict(
+        seed=0,
+        steps=3000,
+        batch_size=128,
+        log_every=100,
+        eval_every=500,
+        sample_every=1000,
+        checkpoint_every=1000,
+        data=dict(name="digits", data_dir=None, transforms=("symmetric",)),
+        model=dict(
+            name="ddpm",
+            schedule=dict(name="cosine", T=200),
+            parameterization="eps",
+            guide="clipped",
+        ),
+        net=dict(name="unet", widths=(32, 64), attention=(False, True), groups=8),
+        optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),
+        ema=dict(decay=0.999),
+        devices=dict(name="mesh"),
+    )
