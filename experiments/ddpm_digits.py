@@ -1,6 +1,6 @@
 """DDPM on scikit-learn's digits, 8 x 8 and 17 levels of grey.
 
-    diffjax train experiments/ddpm_digits.py --workdir runs/ddpm_digits
+diffjax train experiments/ddpm_digits.py --workdir runs/ddpm_digits
 """
 
 

@@ -14,40 +14,52 @@ def entries() -> dict[str, dict[str, str]]:
 
     Returns: a dict of dicts (no unit).
     """
-    parts: dict[str, tables.Table] = {
-        "data": data.DATA,
-        "data.transforms": data.TRANSFORMS,
-        "model": models.MODELS,
-        "model.schedule (ddpm, d3pm)": diffusions.SCHEDULES,
-        "model.step (ddpm)": diffusions.STEPS,
-        "model.transitions (d3pm)": diffusions.FAMILIES,
-        "model.loss (d3pm)": diffusions.LOSSES,
-        "net (ddpm)": nets.DENOISERS,
-        "net (d3pm)": nets.CATEGORICAL,
-        "net (vae, vqvae)": nets.PAIRS,
-        "net (hvae)": nets.LADDERS,
-        "optimizer": training.OPTIMIZERS,
-        "devices": training.LAYOUTS,
+    context = {"context"}
+    law = {"betas", "K", "mask"}
+    image = {"shape", "out_channels", "channels", "K", *nets.WITHOUT, "parent", "name"}
+    pair = {"shape", "channels", "said"}
+    parts: dict[str, tuple[tables.Table, set[str]]] = {
+        "data": (data.DATA, set()),
+        "data.transforms, data.once": (data.TRANSFORMS, {"levels"}),
+        "model": (models.MODELS, context),
+        "model.schedule of ddpm and d3pm": (diffusions.SCHEDULES, set()),
+        "model.step of ddpm": (diffusions.STEPS, set()),
+        "model.transitions of d3pm": (diffusions.FAMILIES, law),
+        "model.loss of d3pm": (diffusions.LOSSES, set()),
+        "net of ddpm": (nets.DENOISERS, image),
+        "net of d3pm": (nets.CATEGORICAL, image),
+        "net of vae and vqvae": (nets.PAIRS, pair),
+        "net of hvae": (nets.LADDERS, pair),
+        "optimizer": (training.OPTIMIZERS, {"learning_rate"}),
+        "devices": (training.LAYOUTS, set()),
     }
-    return {title: {n: _told(c) for n, c in t.items()} for title, t in parts.items()}
+    found = {
+        title: {name: _told(each, given) for name, each in table.items()}
+        for title, (table, given) in parts.items()
+    }
+    common = {f"every {title}": options for title, options in BESIDE.items()}
+    return {**found, "beside these": common}
 
 
-GIVEN = {"context", "shape", "said", "channels", "levels", "betas", "K", "mask"}
-GIVEN |= {"out_channels", "learning_rate", "parent", "name"}
-"""What the library gives by itself."""
+BESIDE = {
+    "data": "transforms=(), once=(), in_memory=False, threads=2, workers=0",
+    "optimizer": "learning_rate, warmup=0, decay=none|cosine|linear, clip=0.0",
+    "devices": "per_dispatch=1, micro_batches=1",
+    "ema": "decay, warm_up=True; or nothing at all",
+}
 
 
-def _told(constructor: Callable[..., Any]) -> str:
+def _told(constructor: Callable[..., Any], given: set[str]) -> str:
     parameters = inspect.signature(constructor).parameters
-    return ", ".join(_option(p) for n, p in parameters.items() if n not in GIVEN)
+    return ", ".join(_option(p) for n, p in parameters.items() if n not in given)
 
 
 def _option(parameter: inspect.Parameter) -> str:
-    default = parameter.default
+    name, default = parameter.name, parameter.default
+    choices = {**diffusions.CHOICES, **nets.CHOICES}.get(name)
+    if choices is not None:
+        return f"{name}={'|'.join(choices)}"
     if default is inspect.Parameter.empty:
-        return parameter.name
-    if callable(default) or not isinstance(
-        default, int | float | str | tuple | type(None)
-    ):
-        return f"{parameter.name}=..."
-    return f"{parameter.name}={default!r}"
+        return name
+    plain = isinstance(default, int | float | str | tuple | type(None))
+    return f"{name}={default!r}" if plain else f"{name}=..."

@@ -15,6 +15,8 @@ CHOICES: tables.Choices = {
     "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
     "param_dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
 }
+WITHOUT = {"dropout": 0.0, "num_classes": 0}
+"""Objectives give networks neither keys nor labels: better refused than ignored."""
 DENOISERS: tables.Table = {
     "mlp": mlp.ResidualMLP,
     "unet": unet.UNet,
@@ -39,7 +41,8 @@ def denoiser(spec: Any, shape: tuple[int, ...]) -> Any:
     Returns: Net.
     """
     _images(spec, shape, ("unet", "dit", "flat_unet"))
-    given = {"out_channels": shape[-1]}
+    channels = {"out_channels": shape[-1], "channels": shape[-1]}
+    given = {"shape": shape, **channels, **WITHOUT}
     return tables.make("net", DENOISERS, spec, given=given, choices=CHOICES)
 
 
@@ -54,7 +57,7 @@ def categorical(spec: Any, shape: tuple[int, ...], K: int) -> Any:
     _images(spec, shape, ("unet", "logistic_unet"))
     name = tables.name(spec)
     each = {"unet": K, "logistic_unet": 2}.get(name, 1)
-    given = {"out_channels": shape[-1] * each, "K": K}
+    given = {"out_channels": shape[-1] * each, "K": K, **WITHOUT}
     net = tables.make("net", CATEGORICAL, spec, given=given, choices=CHOICES)
     if name == "unet":
         return heads.Logits(heads.Levels(K), net, K)

@@ -1,0 +1,29 @@
+"""D3PM with uniform transitions on the 17 levels of scikit-learn's digits.
+
+diffjax train experiments/d3pm_uniform_digits.py --workdir runs/d3pm_uniform_digits
+"""
+
+
+def get_config():
+    return dict(
+        seed=0,
+        steps=3000,
+        batch_size=128,
+        log_every=100,
+        eval_every=500,
+        sample_every=1000,
+        checkpoint_every=1000,
+        data=dict(name="digits", data_dir=None, transforms=("tokens",)),
+        model=dict(
+            name="d3pm",
+            schedule=dict(name="cosine_d3pm", T=100),
+            transitions="uniform",
+            loss=dict(name="hybrid", lam=0.01),
+        ),
+        net=dict(
+            name="logistic_unet", widths=(32, 64), attention=(False, True), groups=8
+        ),
+        optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),
+        ema=dict(decay=0.999),
+        devices=dict(name="mesh"),
+    )
