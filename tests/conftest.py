@@ -17,3 +17,13 @@ def x64():
     """Run a test in float64; schedules must be built inside it."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def digits_dir(tmp_path_factory):
+    """Where TFDS keeps the built-in digits, written once for all tests."""
+    from diffjax.data import images
+
+    path = str(tmp_path_factory.mktemp("tfds"))
+    images.digits(data_dir=path)
+    return path

@@ -121,6 +121,8 @@ def _value(
         return choices[value]
     value = _frozen(value)
     default = parameter.default
+    if isinstance(default, str) and isinstance(value, Mapping):
+        return value  # a name with options of its own
     kinds = {bool: bool, int: int, float: int | float, str: str, tuple: tuple}
     wanted = kinds.get(type(default))
     is_bool = isinstance(value, bool) and not isinstance(default, bool)

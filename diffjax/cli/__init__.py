@@ -49,11 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         print(f"diffjax: {_line(error)}", file=sys.stderr)
-        return 2 if isinstance(error, _CORRECTABLE) else 1
+        return 2 if isinstance(error, ValueError | OSError) else 1
     return 0
-
-
-_CORRECTABLE = (ValueError, FileNotFoundError, NotADirectoryError, PermissionError)
 
 
 def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
@@ -91,20 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS)
         return added
 
-    train = command("train", "train a configuration, or go on with a run")
-    train.add_argument("file", metavar="FILE", help="Python file with get_config()")
-    train.add_argument("--workdir", required=True, help="directory of the run")
-    train.add_argument(
-        "--config.A.B", metavar="VALUE", help="set config.a.b; any number of these"
-    )
-    train.add_argument("--coordinator", help="host:port of host 0, if not found")
-    train.add_argument("--hosts", type=int, help="how many, with --coordinator")
-    train.add_argument("--host", type=int, help="which is this, with --coordinator")
-    sample = command("sample", "draw from a trained run, or a diffusers checkpoint")
-    where = sample.add_mutually_exclusive_group(required=True)
-    where.add_argument("run", nargs="?", metavar="DIR", help="directory of the run")
-    where.add_argument("--from-diffusers", metavar="DIR", help="of a pipeline")
-    _add_wish(sample)
+    _add_train(command("train", "train a configuration, or go on with a run"))
+    _add_sample(command("sample", "draw from a run, or from a diffusers checkpoint"))
     evaluate = command("evaluate", "the bound on log p(x) of the test split")
     evaluate.add_argument("run", metavar="DIR", help="directory of the run")
     evaluate.add_argument("--seed", type=int, default=0)
@@ -116,7 +101,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_wish(sample: argparse.ArgumentParser) -> None:
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument("file", metavar="FILE", help="Python file with get_config()")
+    train.add_argument("--workdir", required=True, help="directory of the run")
+    train.add_argument(
+        "--config.A.B", metavar="VALUE", help="set config.a.b; any number of these"
+    )
+    train.add_argument("--coordinator", help="host:port of host 0, if not found")
+    train.add_argument("--hosts", type=int, help="how many, with --coordinator")
+    train.add_argument("--host", type=int, help="which is this, with --coordinator")
+
+
+def _add_sample(sample: argparse.ArgumentParser) -> None:
+    where = sample.add_mutually_exclusive_group(required=True)
+    where.add_argument("run", nargs="?", metavar="DIR", help="directory of the run")
+    where.add_argument("--from-diffusers", metavar="DIR", help="of a pipeline")
     sample.add_argument("--num", type=int, default=64, help="samples (64)")
     sample.add_argument("--seed", type=int, default=0, help="of all samples (0)")
     sample.add_argument("--chunk", type=int, default=256, help="drawn at once (256)")

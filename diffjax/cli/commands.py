@@ -179,10 +179,10 @@ def report(directories: Sequence[str]) -> None:
     Args: directories: of runs.
     Returns: nothing (no unit).
     """
-    rows = {directory: _last(Path(directory)) for directory in directories}
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    rows = [_last(Path(directory)) for directory in directories]
+    names = list(dict.fromkeys(name for row in rows for name in row))
     table = [["run", *names]]
-    for directory, row in rows.items():
+    for directory, row in zip(directories, rows, strict=True):
         table.append([directory, *(_cell(row.get(name)) for name in names)])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:

@@ -1,4 +1,4 @@
-"""The digits, written once for all tests."""
+"""The digits, opened once for all tests."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from diffjax.data import images
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    return images.digits(data_dir=str(tmp_path_factory.mktemp("tfds")))
+def digits(digits_dir):
+    return images.digits(data_dir=digits_dir)
