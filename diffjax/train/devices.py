@@ -131,7 +131,7 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
         def one(state: Any, batch: Batch) -> tuple[Any, Metrics]:
             return step(state, batch, axis_name=AXIS)
 
-        return jax.pmap(
+        mapped = jax.pmap(
             _many(one),
             axis_name=AXIS,
             in_axes=(None, 1),
@@ -139,6 +139,9 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
             devices=devices,
             donate_argnums=0,
         )
+        if jax.process_count() == 1:
+            return mapped
+        return lambda state, batches: _global(grid, mapped(state, batches))
 
     def measure(function: Measure) -> Any:
         def one(state: Any, count: Any, batch: Batch) -> Metrics:
@@ -235,6 +238,17 @@ def _many(one: Any) -> Any:
         return jax.lax.scan(one, state, batches)
 
     return many
+
+
+def _global(grid: Mesh, tree: Any) -> Any:
+    """What pmap leaves on this process's devices, alike on all, as global arrays."""
+    whole = NamedSharding(grid, PartitionSpec())
+
+    def joined(leaf: Array) -> Array:
+        parts = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, whole, parts)
+
+    return jax.tree.map(joined, tree)
 
 
 def _first(batches: Batch) -> Batch:
