@@ -62,13 +62,14 @@ def fsdp(*, smallest: int = 2**16) -> Rule:
 
     Rajbhandari et al. 2019 (ZeRO, arXiv:1910.02054), stage 3.
 
-    Args: smallest: arrays of fewer elements are replicated.
+    Args: smallest: arrays of fewer elements are replicated, as all integers are.
     Returns: Rule (no unit).
     """
 
     def rule(leaf: Any, num: int) -> PartitionSpec:
         axes = [axis for axis, size in enumerate(leaf.shape) if size % num == 0]
-        if leaf.size < smallest or not axes:
+        is_large = leaf.size >= smallest and jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if not (is_large and axes):
             return PartitionSpec()
         longest = max(axes, key=lambda axis: leaf.shape[axis])
         return PartitionSpec(*[None] * longest, AXIS)

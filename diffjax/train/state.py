@@ -109,14 +109,14 @@ def with_step(batch: Batch, step: Array) -> Batch:
 
 
 def _words(rng: Array) -> Array:
-    is_typed = jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
-    words = jax.random.key_data(rng) if is_typed else rng
-    if is_typed and jax.random.wrap_key_data(words).dtype != rng.dtype:
+    if not jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+        return rng
+    if jax.random.key(0).dtype != rng.dtype:
         raise ValueError(
             f"expected a key of JAX's default generator, got {rng.dtype}; set "
             "jax_default_prng_impl instead"
         )
-    return words
+    return jax.random.key_data(rng)
 
 
 def _firm(leaf: Any) -> Array:

@@ -57,15 +57,15 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     averaged = moving.update(averages or {}, state.averages, params, state.watch.kept)
     watch = guards.record(state.watch, keep, level)
-    chosen = jax.tree.map(
-        lambda new, old: jnp.where(keep, new, old),
-        (params, opt_state, averaged, memory),
-        (state.params, state.opt_state, dict(state.averages), state.memory),
-    )
-    params, opt_state, averaged, memory = chosen
-    state = State(
-        state.step + 1, state.words, params, opt_state, averaged, memory, watch
-    )
+    moved = {
+        "params": params,
+        "opt_state": opt_state,
+        "averages": averaged,
+        "memory": memory,
+    }
+    held = {name: getattr(state, name) for name in moved}
+    chosen = jax.tree.map(lambda new, old: jnp.where(keep, new, old), moved, held)
+    state = state._replace(step=state.step + 1, watch=watch, **chosen)
     told = {"grad_norm": norm, "skipped": watch.skipped, "in_a_row": watch.in_a_row}
     return state, {**metrics, **told}
 
