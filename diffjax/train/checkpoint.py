@@ -9,7 +9,9 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,10 +60,14 @@ def writer(directory: Path, keep: Keep) -> Iterator[ocp.CheckpointManager]:
             post_finalization_callback=lambda: _seal_all(directory)
         ),
     )
+    # Orbax logs what it raises, with tracebacks; it is raised again in one line.
+    logger = logging.getLogger("absl")
+    logger.addFilter(_not_of_orbax)
     manager = ocp.CheckpointManager(directory, options=options)
     try:
         yield manager
     finally:
+        logger.removeFilter(_not_of_orbax)
         with contextlib.suppress(Exception):  # `finish` has told of it, and better
             manager.close()
 
@@ -86,7 +92,7 @@ def save(
         state=ocp.args.StandardSave(state), info=ocp.args.JsonSave(info)
     )
     metrics = None if metric is None else {"value": metric}
-    _explained(manager, step, lambda: manager.save(step, args=items, metrics=metrics))
+    _explained(manager, lambda: manager.save(step, args=items, metrics=metrics))
 
 
 def finish(manager: ocp.CheckpointManager, *, wait: bool = True) -> None:
@@ -97,8 +103,8 @@ def finish(manager: ocp.CheckpointManager, *, wait: bool = True) -> None:
     Args: manager: of `writer`.  wait: until all is written.
     Returns: nothing (no unit).
     """
-    check = manager.wait_until_finished if wait else manager.check_for_errors
-    _explained(manager, None, check)
+    if wait or not manager.is_saving_in_progress():
+        _explained(manager, manager.wait_until_finished)
 
 
 def newest(directory: Path, tell: Callable[[str], None]) -> int | None:
@@ -189,9 +195,8 @@ def damage(path: Path) -> str | None:
 
 def _judge(directory: Path, tell: Callable[[str], None]) -> tuple[int, int]:
     """The newest intact step or -1, and the number of damaged ones that are newer."""
-    for leftover in directory.glob("*.orbax-checkpoint-tmp*"):
-        tell(f"{leftover.name}: not finished when the run ended; removed")
-        _remove(leftover)
+    for name in _clear(directory):
+        tell(f"{name} was not finished when the run ended: removed")
     reports = {}
     for step in sorted(_steps(directory), reverse=True):
         report = damage(directory / str(step))
@@ -219,32 +224,35 @@ def _free(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _remove(path: Path) -> None:
-    for file in sorted(path.rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-    path.rmdir()
-
-
 def _seal_all(directory: Path) -> None:
     """Orbax calls this when all is written, just before the renaming."""
     for path in directory.glob("*.orbax-checkpoint-tmp*"):
         seal(path)
 
 
-def _explained(
-    manager: ocp.CheckpointManager, step: int | None, call: Callable[[], Any]
-) -> None:
+def _explained(manager: ocp.CheckpointManager, call: Callable[[], Any]) -> None:
     try:
         call()
     except Exception as error:
-        what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
-        good = manager.latest_step()
-        kept = f"the last good one is of step {good}" if good else "there is none yet"
-        text = f"expected to write {what}, got: {_line(error)}; {kept}"
+        directory, good = Path(manager.directory), manager.latest_step()
+        _clear(directory)
+        kept = f"the last is of step {good}" if good else "none is saved yet"
         if _is_full(error):
-            remedy = "; the disk is full: free space and start the same command again"
-            raise OSError(errno.ENOSPC, text + remedy) from error
-        raise RuntimeError(text) from error
+            text = f"expected room for a checkpoint in {directory}, got a full disk"
+            remedy = "free space and start the same command again"
+            raise OSError(errno.ENOSPC, f"{text}; {kept}; {remedy}") from error
+        text = f"expected to write a checkpoint, got: {_line(error)}; {kept}"
+        raise RuntimeError(f"{text}; start the same command again") from error
+
+
+def _clear(directory: Path) -> list[str]:
+    """Remove what was begun and never finished; the names of it."""
+    names = []
+    for path in directory.glob("*.orbax-checkpoint-tmp*"):
+        if jax.process_index() == 0:
+            shutil.rmtree(path, ignore_errors=True)
+        names.append(path.name)
+    return names
 
 
 def _is_full(error: BaseException) -> bool:
@@ -256,6 +264,10 @@ def _is_full(error: BaseException) -> bool:
 def _line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
 
 
 def _value(metrics: Any) -> float:

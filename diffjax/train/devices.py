@@ -62,13 +62,14 @@ def fsdp(*, smallest: int = 2**16) -> Rule:
 
     Rajbhandari et al. 2019 (ZeRO, arXiv:1910.02054), stage 3.
 
-    Args: smallest: arrays of fewer elements are replicated.
+    Args: smallest: arrays of fewer elements are replicated, as all integers are.
     Returns: Rule (no unit).
     """
 
     def rule(leaf: Any, num: int) -> PartitionSpec:
         axes = [axis for axis, size in enumerate(leaf.shape) if size % num == 0]
-        if leaf.size < smallest or not axes:
+        is_large = leaf.size >= smallest and jnp.issubdtype(leaf.dtype, jnp.inexact)
+        if not (is_large and axes):
             return PartitionSpec()
         longest = max(axes, key=lambda axis: leaf.shape[axis])
         return PartitionSpec(*[None] * longest, AXIS)
@@ -131,7 +132,7 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
         def one(state: Any, batch: Batch) -> tuple[Any, Metrics]:
             return step(state, batch, axis_name=AXIS)
 
-        return jax.pmap(
+        mapped = jax.pmap(
             _many(one),
             axis_name=AXIS,
             in_axes=(None, 1),
@@ -139,6 +140,9 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
             devices=devices,
             donate_argnums=0,
         )
+        if jax.process_count() == 1:
+            return mapped
+        return lambda state, batches: _global(grid, mapped(state, batches))
 
     def measure(function: Measure) -> Any:
         def one(state: Any, count: Any, batch: Batch) -> Metrics:
@@ -235,6 +239,17 @@ def _many(one: Any) -> Any:
         return jax.lax.scan(one, state, batches)
 
     return many
+
+
+def _global(grid: Mesh, tree: Any) -> Any:
+    """What pmap leaves on this process's devices, alike on all, as global arrays."""
+    whole = NamedSharding(grid, PartitionSpec())
+
+    def joined(leaf: Array) -> Array:
+        parts = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, whole, parts)
+
+    return jax.tree.map(joined, tree)
 
 
 def _first(batches: Batch) -> Batch:

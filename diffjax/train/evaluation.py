@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffjax.train.devices import Layout
-from diffjax.train.state import State
+from diffjax.train.state import State, run_key
 from diffjax.train.step import eval_step
 from diffjax.types import Array, Batch, Metrics, Objective, StatefulObjective
 
@@ -37,7 +37,7 @@ def evaluation(
     def measured(
         state: State, count: Array, batch: Batch, *, axis_name: Any
     ) -> Metrics:
-        rng = jax.random.fold_in(state.rng, jnp.uint32(2**32 - 2))
+        rng = jax.random.fold_in(run_key(state), jnp.uint32(2**32 - 2))
         rng = jax.random.fold_in(rng, count)
         return eval_step(objective, state, rng, batch, axis_name=axis_name)
 

@@ -115,7 +115,11 @@ def train(
         home = rundir.prepare(workdir, config or {}, shown.tell)
         last = checkpoint.newest(home / "checkpoints", shown.tell)
         writer = stack.enter_context(checkpoint.writer(home / "checkpoints", keep))
-        fixed = _Fixed(plan, layout, batches, writer, shown, events, keep, config or {})
+        origin, first = batches.get_state(), next(batches)
+        batches.set_state(origin)
+        fixed = _Fixed(
+            plan, layout, batches, first, writer, shown, events, keep, config or {}
+        )
         point = _start(fixed, make, last)
         if jax.process_index() == 0:
             log = stack.enter_context(metrics.opened(home, step=point.done))
@@ -129,6 +133,7 @@ class _Fixed(NamedTuple):
     plan: Plan
     layout: Layout
     batches: Batches
+    first: Batch
     writer: Any
     shown: Progress
     events: Sequence[Event]
@@ -148,12 +153,9 @@ class _Point(NamedTuple):
 
 def _start(fixed: _Fixed, make: Callable[[Batch], State], last: int | None) -> _Point:
     """The beginning, or where the checkpoint of step `last` is."""
-    origin = fixed.batches.get_state()
-    first = next(fixed.batches)
     if last is None:
-        fixed.batches.set_state(origin)
-        return _Point(0, devices.place(fixed.layout, make, first), [], {})
-    like = devices.abstract(fixed.layout, make, first)
+        return _Point(0, devices.place(fixed.layout, make, fixed.first), [], {})
+    like = devices.abstract(fixed.layout, make, fixed.first)
     state, info = checkpoint.restore(fixed.writer, last, like)
     fixed.batches.set_state(info["position"])
     fixed.shown.tell(f"going on from the checkpoint of step {last}")
@@ -185,8 +187,7 @@ def _loop(fixed: _Fixed, step: devices.Step, point: _Point) -> _Point:
 
 def _dispatch(fixed: _Fixed, advance: Any, point: _Point) -> _Point:
     num = fixed.plan.per_dispatch
-    batches = fixed.layout.feed(_next(fixed.batches, num))
-    state, told = advance(point.state, batches)
+    state, told = advance(point.state, fixed.layout.feed(_next(fixed)))
     return _Point(point.done + num, state, [*point.pending, told], point.scores)
 
 
@@ -258,15 +259,21 @@ def _summary(pending: Sequence[Mapping[str, list[float]]]) -> dict[str, float]:
     return {**means, "skipped": skipped}
 
 
-def _next(batches: Batches, num: int) -> Batch:
-    """`num` batches, stacked on a new first axis."""
-    drawn = [next(batches, None) for _ in range(num)]
-    kinds = {str(jax.tree.map(lambda x: (x.dtype, x.shape), b)) for b in drawn}
+def _next(fixed: _Fixed) -> Batch:
+    """The batches of one dispatch, stacked on a new first axis."""
+    drawn = [next(fixed.batches, None) for _ in range(fixed.plan.per_dispatch)]
     if None in drawn:
         raise ValueError("expected endless batches, got an end; repeat the data")
-    if len(kinds) > 1:
-        raise ValueError(f"expected batches all alike, got {' and '.join(kinds)}")
+    expected, *found = map(_kind, [fixed.first, *drawn])
+    if any(kind != expected for kind in found):
+        raise ValueError(
+            f"expected batches all alike, {expected}, got {found}; pad or drop the rest"
+        )
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+
+
+def _kind(batch: Any) -> dict[str, str]:
+    return {name: f"{leaf.dtype}{leaf.shape}" for name, leaf in batch.items()}
 
 
 def _check(plan: Plan, events: Sequence[Event]) -> None:

@@ -49,8 +49,9 @@ def opened(directory: Path, *, step: int) -> Iterator[Log]:
     try:
         yield log
     finally:
-        log.lines.close()
-        log.events.close()
+        for file in log:
+            with contextlib.suppress(OSError):  # a full disk was told of by `write`
+                file.close()
 
 
 def write(log: Log, step: int, values: Mapping[str, float]) -> None:
@@ -61,9 +62,16 @@ def write(log: Log, step: int, values: Mapping[str, float]) -> None:
     Args: log: Log.  step: that they are of.  values: by name.
     Returns: nothing (no unit).
     """
-    log.lines.write(_line({"step": step, **values}))
-    log.lines.flush()
-    scalars(log, step, values)
+    try:
+        log.lines.write(_line({"step": step, **values}))
+        log.lines.flush()
+        scalars(log, step, values)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"expected to write metrics to {log.lines.name}, got: {error.strerror}; "
+            "make room and start the same command again",
+        ) from error
 
 
 def scalars(log: Log, step: int, values: Mapping[str, float]) -> None:

@@ -16,7 +16,7 @@ class State(NamedTuple):
     """A point in training.
 
     step: steps done, skipped ones too, integer [].
-    rng: the key of the run; step s uses fold_in(rng, s).
+    words: of the key of the run, uint32 [2]; plain words cross to all hosts unread.
     params: what the gradient trains.
     opt_state: of the optimizer.
     averages: of the parameters, by name.
@@ -25,7 +25,7 @@ class State(NamedTuple):
     """
 
     step: Array
-    rng: Array
+    words: Array
     params: Params
     opt_state: Any
     averages: Mapping[str, Params]
@@ -54,7 +54,7 @@ def init_state(
     params, memory = stateful(objective).init(first, with_step(batch, jnp.int32(0)))
     state = State(
         step=jnp.zeros((), jnp.int32),
-        rng=rng,
+        words=_words(rng),
         params=params,
         opt_state=optimizer.init(params),
         averages={n: jax.tree.map(jnp.copy, params) for n in sorted(averages or {})},
@@ -85,6 +85,17 @@ def stateful(objective: Objective | StatefulObjective) -> StatefulObjective:
     return StatefulObjective(init, loss)
 
 
+def run_key(state: State) -> Array:
+    r"""The key of the run; step s uses fold_in(key, s).
+
+        key = wrap(state.words)
+
+    Args: state: State.
+    Returns: key (no unit).
+    """
+    return jax.random.wrap_key_data(state.words)
+
+
 def with_step(batch: Batch, step: Array) -> Batch:
     r"""The batch, and for annealed objectives the step it is of.
 
@@ -95,6 +106,17 @@ def with_step(batch: Batch, step: Array) -> Batch:
     """
     size = jax.tree.leaves(dict(batch))[0].shape[0]
     return {**batch, "step": jnp.full(size, step)}
+
+
+def _words(rng: Array) -> Array:
+    if not jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+        return rng
+    if jax.random.key(0).dtype != rng.dtype:
+        raise ValueError(
+            f"expected a key of JAX's default generator, got {rng.dtype}; set "
+            "jax_default_prng_impl instead"
+        )
+    return jax.random.key_data(rng)
 
 
 def _firm(leaf: Any) -> Array:

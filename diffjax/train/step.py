@@ -11,7 +11,7 @@ from diffjax.train import averages as moving
 from diffjax.train import guards
 from diffjax.train.averages import Decay
 from diffjax.train.guards import Guard
-from diffjax.train.state import State, stateful, with_step
+from diffjax.train.state import State, run_key, stateful, with_step
 from diffjax.types import Array, Batch, Metrics, Objective, StatefulObjective
 
 
@@ -43,7 +43,7 @@ def train_step(
     Returns: State, and metrics [] of the global batch (units of the objective), with
         "grad_norm" before clipping, and "skipped" and "in_a_row" as `Watch` counts.
     """
-    keys = example_keys(state.rng, state.step, batch, axis_name=axis_name)
+    keys = example_keys(run_key(state), state.step, batch, axis_name=axis_name)
     value, grads, metrics, memory = _gradient(
         stateful(objective), state, keys, batch, micro_batches
     )
@@ -57,13 +57,15 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     averaged = moving.update(averages or {}, state.averages, params, state.watch.kept)
     watch = guards.record(state.watch, keep, level)
-    chosen = jax.tree.map(
-        lambda new, old: jnp.where(keep, new, old),
-        (params, opt_state, averaged, memory),
-        (state.params, state.opt_state, dict(state.averages), state.memory),
-    )
-    params, opt_state, averaged, memory = chosen
-    state = State(state.step + 1, state.rng, params, opt_state, averaged, memory, watch)
+    moved = {
+        "params": params,
+        "opt_state": opt_state,
+        "averages": averaged,
+        "memory": memory,
+    }
+    held = {name: getattr(state, name) for name in moved}
+    chosen = jax.tree.map(lambda new, old: jnp.where(keep, new, old), moved, held)
+    state = state._replace(step=state.step + 1, watch=watch, **chosen)
     told = {"grad_norm": norm, "skipped": watch.skipped, "in_a_row": watch.in_a_row}
     return state, {**metrics, **told}
 

@@ -6,6 +6,7 @@ the twentieth restart of a killed run takes a fraction of a second.
 
 import multiprocessing
 import os
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ class Run(NamedTuple):
     count: int = 1
     index: int = 0
     port: int = 0
+    largest_file: int = 0
 
 
 def start(run):
@@ -47,6 +49,8 @@ def start(run):
 
 def start_all(run, count):
     """`count` processes of one run, joined by gloo."""
+    if count == 1:
+        return [start(run)]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -83,6 +87,8 @@ def _child(run):
     jax.config.update("jax_compilation_cache_dir", cache())
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if run.largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (run.largest_file,) * 2)
     if run.count > 1:
         train.connect(
             coordinator=f"127.0.0.1:{run.port}", num=run.count, index=run.index
@@ -99,6 +105,7 @@ def _train(run):
     }[run.layout]()
     objective = {
         "linear": lambda axis_name: toys.linear(),
+        "large": lambda axis_name: toys.with_ballast(toys.linear(), 80_000),
         "chapters": toys.chapters,
     }[run.objective](layout.axis_name)
     state = train.train(
@@ -122,7 +129,7 @@ def _train(run):
 
 def _write(run, state):
     whole = jax.jit(
-        lambda tree: tree._replace(rng=jax.random.key_data(tree.rng)),
+        lambda tree: tree,
         out_shardings=jax.sharding.NamedSharding(
             jax.tree.leaves(state)[0].sharding.mesh, jax.sharding.PartitionSpec()
         ),

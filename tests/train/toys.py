@@ -61,6 +61,20 @@ def linear():
     return Objective(init, loss)
 
 
+def with_ballast(objective, size):
+    """More parameters, which move at every step."""
+
+    def init(rng, batch):
+        ballast = jax.random.normal(rng, (size,))
+        return {**objective.init(rng, batch), "ballast": ballast}
+
+    def loss(params, rng, batch):
+        value, metrics = objective.loss({"w": params["w"]}, rng, batch)
+        return value + jnp.mean(params["ballast"] ** 2), metrics
+
+    return Objective(init, loss)
+
+
 def net(width, outputs, *, features):
     """A network of one hidden layer that sees t."""
 
