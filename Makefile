@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: test test-fast lint bench bench-vq bench-vae clean
+.PHONY: test test-fast test-interop lint bench bench-vq bench-vae clean
 
 test: $(INSTALLED)
 	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
@@ -18,6 +18,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Where torch is: the bridge against diffusers itself, not only its stored numbers.
+test-interop:
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip install --quiet --editable ".[interop-test]"
+	.venv-interop/bin/python -m pytest tests/interop
 
 # The peers (torch and what is built on it) live in an environment of their own.
 bench: .venv-bench/installed

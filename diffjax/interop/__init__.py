@@ -3,6 +3,6 @@
 net, params = diffusers.load_unet(directory)          pip install "diffjax[interop]"
 """
 
-from diffjax.interop import diffusers
+from diffjax.interop import diffusers, improved_diffusion
 
-__all__ = ["diffusers"]
+__all__ = ["diffusers", "improved_diffusion"]

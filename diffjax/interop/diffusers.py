@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from diffjax import ddpm
 from diffjax.core.schedules import Schedule
@@ -78,7 +77,7 @@ def load_unet(directory: str | PathLike[str]) -> tuple[UNet, Params]:
     net = configs.unet_from_config(config)
     channels = config.get("in_channels", configs.DEFAULTS["in_channels"])
     tensors = files.read_tensors(path, WEIGHTS)
-    return net, keys.from_torch(tensors, _shapes(net, channels))
+    return net, keys.from_torch(tensors, keys.blank(net, channels))
 
 
 def save_unet(
@@ -101,7 +100,7 @@ def save_unet(
     """
     tensors = keys.to_torch(params)
     channels = tensors["conv_in.weight"].shape[1] if "conv_in.weight" in tensors else 3
-    keys.from_torch(tensors, _shapes(net, channels))  # raises if they do not match
+    keys.from_torch(tensors, keys.blank(net, channels))  # raises if they do not match
     config = configs.config_from_unet(net, channels, sample_size=sample_size)
     path = Path(directory)
     files.write_all(
@@ -228,13 +227,6 @@ def sample(
     Returns: [num, H, W, C] (on [-1, 1] if the checkpoint clips).
     """
     return sampler(pipeline, steps=steps, step=step)(pipeline.params, rng, num)
-
-
-def _shapes(net: UNet, channels: int) -> Params:
-    side = 2 ** (len(net.widths) - 1)
-    x = jnp.zeros((1, side, side, channels))
-    label = jnp.zeros(1, jnp.int32) if net.num_classes else None
-    return jax.eval_shape(net.init, jax.random.key(0), x, jnp.zeros(1), label)
 
 
 def _shape(config: dict[str, Any]) -> tuple[int, int, int] | None:

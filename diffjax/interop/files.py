@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 Tensors = dict[str, np.ndarray]
@@ -101,6 +101,10 @@ def read_pickle(path: Path) -> Tensors:
             f"expected nothing but tensors in {path}, got {' '.join(reason)}; it was "
             "not loaded, since a pickle can run code: convert it to safetensors"
         ) from error
+    if not isinstance(state, dict):
+        raise ValueError(
+            f"expected a state dict in {path}, got a {type(state).__name__}"
+        )
     is_tensor = {key: isinstance(value, torch.Tensor) for key, value in state.items()}
     if not all(is_tensor.values()):
         key = min(is_tensor, key=lambda key: is_tensor[key])
@@ -159,7 +163,7 @@ def write_safetensors(tensors: Tensors, path: Path) -> None:
 
 def _array(torch: Any, tensor: Any) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:  # NumPy has none of its own
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        return tensor.view(torch.int16).numpy().view(jnp.bfloat16)
     return tensor.numpy()
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffjax.interop.files import Tensors
+from diffjax.nets.unet import UNet
 from diffjax.types import Params
 
 LISTS = "down_blocks|up_blocks|resnets|attentions|downsamplers|upsamplers"
@@ -30,7 +31,7 @@ def to_torch(params: Params) -> Tensors:
     Returns: key -> array [...].
     """
     return {
-        torch_key(path): np.transpose(leaf, torch_axes(path[-1], np.ndim(leaf)))
+        torch_key(path): np.asarray(leaf).transpose(torch_axes(path[-1], np.ndim(leaf)))
         for path, leaf in _leaves(params)
     }
 
@@ -43,15 +44,45 @@ def from_torch(tensors: Mapping[str, np.ndarray], like: Params) -> Params:
     Args: tensors: key -> array.  like: the tree to fill, of arrays or shapes.
     Returns: {"params": tree}, arrays [...] of the dtype of the tensors.
     """
-    leaves, current = _leaves(like), current_names(tensors)
-    expect_keys({torch_key(path) for path, _ in leaves}, set(current))
+    shapes, current = torch_shapes(like), current_names(tensors)
+    expect_keys(set(shapes), set(current))
     filled = []
-    for path, leaf in leaves:
-        axes = torch_axes(path[-1], len(leaf.shape))
-        tensor = current[torch_key(path)]
-        expect_shape(torch_key(path), tuple(leaf.shape[a] for a in axes), tensor)
-        filled.append(jnp.asarray(np.transpose(tensor, np.argsort(axes))))
+    for path, leaf in _leaves(like):
+        name = torch_key(path)
+        expect_shape(name, shapes[name], current[name])
+        back = np.argsort(torch_axes(path[-1], len(leaf.shape)))
+        filled.append(jnp.asarray(current[name].transpose(back)))
     return jax.tree.unflatten(jax.tree.structure(like), filled)
+
+
+def torch_shapes(like: Params) -> dict[str, tuple[int, ...]]:
+    r"""The state dict that a network has in torch.
+
+        key -> shape
+
+    Args: like: {"params": tree} of arrays or shapes.
+    Returns: key -> shape [...].
+    """
+    return {
+        torch_key(path): tuple(
+            leaf.shape[axis] for axis in torch_axes(path[-1], len(leaf.shape))
+        )
+        for path, leaf in _leaves(like)
+    }
+
+
+def blank(net: UNet, in_channels: int) -> Params:
+    r"""The tree of a network's parameters, without its numbers.
+
+        eval_shape(net.init)
+
+    Args: net: UNet.  in_channels: of its input.
+    Returns: {"params": tree} of shapes [...].
+    """
+    side = 2 ** (len(net.widths) - 1)
+    x = jnp.zeros((1, side, side, in_channels))
+    label = jnp.zeros(1, jnp.int32) if net.num_classes else None
+    return jax.eval_shape(net.init, jax.random.key(0), x, jnp.zeros(1), label)
 
 
 def torch_axes(name: str, rank: int) -> tuple[int, ...]:
@@ -109,9 +140,9 @@ def expect_keys(wanted: set[str], given: set[str]) -> None:
     missing, extra = sorted(wanted - given), sorted(given - wanted)
     if missing or extra:
         raise ValueError(
-            f"expected the {len(wanted)} tensors that config.json describes, got "
+            f"expected the {len(wanted)} tensors of the network described, got "
             f"{_some('missing', missing)} and {_some('unknown', extra)}; is this the "
-            "config.json of these weights?"
+            "configuration of these weights?"
         )
 
 
@@ -126,7 +157,7 @@ def expect_shape(name: str, wanted: tuple[int, ...], tensor: np.ndarray) -> None
     if tensor.shape != wanted:
         raise ValueError(
             f"expected {name} of shape {wanted}, got {tensor.shape}; is this the "
-            "config.json of these weights?"
+            "configuration of these weights?"
         )
     if not jnp.issubdtype(tensor.dtype, jnp.floating):
         raise ValueError(

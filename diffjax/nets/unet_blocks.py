@@ -90,8 +90,8 @@ class AttentionBlock(Computed):
     def __call__(self, x: Array) -> Array:
         """x [B, H, W, C] -> [B, H, W, C]."""
         width = x.shape[-1]
-        heads = self.heads if self.head_dim is None else width // self.head_dim
-        if width % heads or self.head_dim not in (None, width // heads):
+        heads = self.heads if self.head_dim is None else max(width // self.head_dim, 1)
+        if heads * (self.head_dim or width // heads) != width:
             raise ValueError(
                 f"expected a width that {self.head_dim or self.heads} divides, got "
                 f"{width}; see heads and head_dim"
