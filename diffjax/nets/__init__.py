@@ -9,6 +9,34 @@ fields `dtype` (of the computation; parameters and input decide if None), `param
 `precision` and `remat` (recompute activations in the backward pass to save memory).
 """
 
-from diffjax.nets import embeddings, heads, layers, published, unet
+from diffjax.nets import (
+    classifier,
+    conv,
+    dit,
+    embeddings,
+    heads,
+    ladder,
+    layers,
+    mlp,
+    published,
+    stack,
+    transformer,
+    unet,
+    vdm,
+)
 
-__all__ = ["embeddings", "heads", "layers", "published", "unet"]
+__all__ = [
+    "classifier",
+    "conv",
+    "dit",
+    "embeddings",
+    "heads",
+    "ladder",
+    "layers",
+    "mlp",
+    "published",
+    "stack",
+    "transformer",
+    "unet",
+    "vdm",
+]

@@ -137,8 +137,8 @@ def pool(x: Array, rate: int) -> Array:
     Args: x: [B, H, W, C].  rate: k.
     Returns: [B, ceil(H / k), ceil(W / k), C] (unit of x).
     """
-    window = (rate, rate)
-    return nn.avg_pool(x, window, window, "SAME", count_include_pad=False)
+    window, far = (rate, rate), ((0, -x.shape[1] % rate), (0, -x.shape[2] % rate))
+    return nn.avg_pool(x, window, window, far, count_include_pad=False)
 
 
 def unpool(x: Array, rate: int, size: tuple[int, int]) -> Array:

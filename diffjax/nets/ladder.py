@@ -288,6 +288,8 @@ def _scaled(share: float) -> nn.initializers.Initializer:
 
 
 def _consistent(levels: Sequence[Level]) -> None:
+    if not levels:
+        raise ValueError("expected a level or more, got none; one is a deep VAE")
     for k, (enc, dec, rate) in enumerate(levels, 1):
         top = k == len(levels)
         if enc < 1 or dec < 1 or (rate != 1 if top else rate < 2):

@@ -57,6 +57,7 @@ class Stack(Computed):
             name="layers",
             **self.numerics,
         )
+        h = h.astype(jnp.result_type(h, told))  # a scan's carry keeps its dtype
         return scanned(h, jnp.arange(self.depth), told, mask, keys)[0]
 
 

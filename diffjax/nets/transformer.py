@@ -82,7 +82,7 @@ class Transformer(Computed):
 class CausalTransformer(Computed):
     """Logits of every token from those before it: the prior over codes.
 
-    `vq.autoregressive(lambda codes: net.apply(params, codes[None])[0])` makes it one.
+    `vq.prior.autoregressive(lambda c: net.apply(params, c[None])[0])` makes it one.
     A start token takes the place before the first.
 
     num_classes: 0, or of labels that the codes may be drawn for.  Others as for
