@@ -16,11 +16,11 @@ def get_config():
         data=dict(name="digits", data_dir=None, transforms=("symmetric",)),
         model=dict(
             name="ddpm",
-            schedule=dict(name="cosine", T=200),
+            schedule=dict(name="cosine", T=100),
             parameterization="eps",
             guide="clipped",
         ),
-        net=dict(name="unet", widths=(32, 64), attention=(False, True), groups=8),
+        net=dict(name="mlp", width=256, depth=4),
         optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),
         ema=dict(decay=0.999),
         devices=dict(name="mesh"),

@@ -145,6 +145,24 @@ def test_sampling_with_another_step_of_fewer_steps(run, tmp_path):
     assert frames(tmp_path / "samples.gif") == 3
 
 
+def test_sampling_from_a_diffusers_directory(tmp_path):
+    """A published layout with weights of the test's own."""
+    pytest.importorskip("safetensors")
+    from interop import cases
+    from interop.test_golden import checkpoint
+
+    checkpoint(tmp_path, "gray_wide")
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(cases.SCHEDULER))
+    index = {"_class_name": "DDPMPipeline", "unet": ["diffusers", "UNet2DModel"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    words = ["sample", "--from-diffusers", str(tmp_path), "--num", "3"]
+    words += ["--steps", "2", "--sampler", "ddim", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    with np.load(tmp_path / "out" / "samples.npz") as found:
+        assert found["x"].shape[0] == 3 and np.abs(found["x"]).max() <= 1
+    assert (tmp_path / "out" / "samples.png").exists()
+
+
 def test_evaluate_prints_the_bound_with_its_standard_error(run, capsys):
     """Whatever the batch size; bits/dim are nats / (64 log 2)."""
     assert main(["evaluate", str(run), "--num", "9", "--batch-size", "4"]) == 0
@@ -221,7 +239,7 @@ MISTAKES = [
     ("model.schedule.T=0", "expected a number of steps T >= 1, got 0"),
     ("model.schedule.T=2.5", "expected config.model.schedule.T like 4, got 2.5"),
     ("model.steps=9", "expected model.steps <= T, got 9 > 4; T is enough"),
-    ("net.name=unet", "got 'width'; did you mean 'widths'?"),
+    ("net.name=unet", "expected an option of net 'unet' among widths, attention"),
     ("net.width.x=1", "expected config.net.width to have parts, got a value; shorten"),
     ("log_every", "expected --config.log_every=VALUE, got no value; write it with ="),
     (
@@ -260,7 +278,7 @@ OTHERS = [
     ("return dict(", "return nothing(", "NameError: name 'nothing' is not defined"),
     ("steps=4", "stesp=4", "'stesp'; did you mean 'steps'?"),
     ("decay=0.9", "decoy=0.9", "'decoy'; did you mean 'decay'?"),
-    ('name="ddpm", ', 'name="vae", latent=2, ', "'schedule'"),
+    ('name="ddpm", ', 'name="vae", latent=2, ', "model 'vae' among latent,"),
     ("clip=1.0", "clop=1.0", "'clop'; did you mean 'clip'?"),
     ("transforms=", "transfroms=", "'transfroms'; did you mean 'transforms'?"),
 ]
