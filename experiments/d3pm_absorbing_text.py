@@ -7,20 +7,20 @@ diffjax train experiments/d3pm_absorbing_text.py --workdir runs/d3pm_absorbing_t
 def get_config():
     return dict(
         seed=0,
-        steps=3000,
-        batch_size=64,
+        steps=1000,
+        batch_size=32,
         log_every=100,
         eval_every=500,
         sample_every=1000,
         checkpoint_every=1000,
-        data=dict(name="text", length=64, transforms=("tokens",)),
+        data=dict(name="text", length=32, transforms=("tokens",)),
         model=dict(
             name="d3pm",
-            schedule=dict(name="inverse", T=64),
+            schedule=dict(name="inverse", T=32),
             transitions="absorbing",
             loss="absorbing",
         ),
-        net=dict(name="transformer", width=128, depth=3, heads=4, told=64),
+        net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
         optimizer=dict(
             name="adamw", learning_rate=1e-3, clip=1.0, warmup=200, decay="cosine"
         ),

@@ -7,8 +7,8 @@ diffjax train experiments/d3pm_uniform_digits.py --workdir runs/d3pm_uniform_dig
 def get_config():
     return dict(
         seed=0,
-        steps=3000,
-        batch_size=128,
+        steps=1000,
+        batch_size=32,
         log_every=100,
         eval_every=500,
         sample_every=1000,
@@ -16,13 +16,11 @@ def get_config():
         data=dict(name="digits", data_dir=None, transforms=("tokens",)),
         model=dict(
             name="d3pm",
-            schedule=dict(name="cosine_d3pm", T=100),
+            schedule=dict(name="cosine_d3pm", T=50),
             transitions="uniform",
             loss=dict(name="hybrid", lam=0.01),
         ),
-        net=dict(
-            name="logistic_unet", widths=(32, 64), attention=(False, True), groups=8
-        ),
+        net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
         optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),
         ema=dict(decay=0.999),
         devices=dict(name="mesh"),

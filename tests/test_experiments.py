@@ -37,7 +37,7 @@ def test_a_configuration_is_literals_of_the_common_keys(file):
     assert json.loads(json.dumps(config)) == config
 
 
-SLOW = ("ddpm_photos", "hvae_digits", "d3pm_uniform_digits")
+SLOW = ("ddpm_photos",)
 MARKED = [
     pytest.param(f, marks=pytest.mark.slow if f.stem in SLOW else ()) for f in FILES
 ]
