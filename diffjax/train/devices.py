@@ -98,13 +98,13 @@ def mesh(
             return step(state, batch, axis_name=None)
 
         places = shardings(state, grid, rule), whole
-        return jax.jit(_many(one), donate_argnums=0, out_shardings=places)
+        return _paced(grid, jax.jit(_many(one), donate_argnums=0, out_shardings=places))
 
     def measure(function: Measure) -> Any:
         def one(state: Any, count: Any, batch: Batch) -> Metrics:
             return function(state, count, _first(batch), axis_name=None)
 
-        return jax.jit(one, out_shardings=whole)
+        return _paced(grid, jax.jit(one, out_shardings=whole))
 
     return Layout(None, grid, rule, feed, advance, measure)
 
@@ -132,13 +132,16 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
         def one(state: Any, batch: Batch) -> tuple[Any, Metrics]:
             return step(state, batch, axis_name=AXIS)
 
-        mapped = jax.pmap(
-            _many(one),
-            axis_name=AXIS,
-            in_axes=(None, 1),
-            out_axes=None,
-            devices=devices,
-            donate_argnums=0,
+        mapped = _paced(
+            grid,
+            jax.pmap(
+                _many(one),
+                axis_name=AXIS,
+                in_axes=(None, 1),
+                out_axes=None,
+                devices=devices,
+                donate_argnums=0,
+            ),
         )
         if jax.process_count() == 1:
             return mapped
@@ -148,10 +151,14 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
         def one(state: Any, count: Any, batch: Batch) -> Metrics:
             return function(state, count, _first(batch), axis_name=AXIS)
 
-        axes = (None, None, 1)
-        return jax.pmap(
-            one, axis_name=AXIS, in_axes=axes, out_axes=None, devices=devices
+        mapped = jax.pmap(
+            one,
+            axis_name=AXIS,
+            in_axes=(None, None, 1),
+            out_axes=None,
+            devices=devices,
         )
+        return _paced(grid, mapped)
 
     return Layout(AXIS, grid, replicated, feed, advance, measure)
 
@@ -239,6 +246,14 @@ def _many(one: Any) -> Any:
         return jax.lax.scan(one, state, batches)
 
     return many
+
+
+def _paced(grid: Mesh, run: Any) -> Any:
+    """Simulated devices share a pool of threads, where two programs in flight can wait
+    for each other for ever; so there each is waited for."""
+    if grid.size == 1 or grid.devices.flat[0].platform != "cpu":
+        return run
+    return lambda *args: jax.block_until_ready(run(*args))
 
 
 def _global(grid: Mesh, tree: Any) -> Any:

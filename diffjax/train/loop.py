@@ -261,19 +261,22 @@ def _summary(pending: Sequence[Mapping[str, list[float]]]) -> dict[str, float]:
 
 def _next(fixed: _Fixed) -> Batch:
     """The batches of one dispatch, stacked on a new first axis."""
-    drawn = [next(fixed.batches, None) for _ in range(fixed.plan.per_dispatch)]
+    drawn: list[Any] = [
+        next(fixed.batches, None) for _ in range(fixed.plan.per_dispatch)
+    ]
     if None in drawn:
         raise ValueError("expected endless batches, got an end; repeat the data")
-    expected, *found = map(_kind, [fixed.first, *drawn])
-    if any(kind != expected for kind in found):
-        raise ValueError(
-            f"expected batches all alike, {expected}, got {found}; pad or drop the rest"
-        )
+    for batch in drawn:
+        if _kind(batch) != _kind(fixed.first):
+            raise ValueError(
+                f"expected batches all alike, {_kind(fixed.first)}, got "
+                f"{_kind(batch)}; pad or drop the rest"
+            )
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
 
 
-def _kind(batch: Any) -> dict[str, str]:
-    return {name: f"{leaf.dtype}{leaf.shape}" for name, leaf in batch.items()}
+def _kind(batch: Batch) -> dict[str, Any]:
+    return {name: (leaf.shape, leaf.dtype) for name, leaf in batch.items()}
 
 
 def _check(plan: Plan, events: Sequence[Event]) -> None:
