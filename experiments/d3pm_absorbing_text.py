@@ -1,6 +1,9 @@
 """D3PM with a mask on the letters of Python's own reference.
 
-diffjax train experiments/d3pm_absorbing_text.py --workdir runs/d3pm_absorbing_text
+    diffjax train experiments/d3pm_absorbing_text.py --workdir runs/d3pm_absorbing_text
+
+1000 steps, a minute and a half on two CPU cores. Expected: 3.39 +- 0.01 bits per
+character on the last tenth of the reference of Python 3.11 (log2 27 = 4.75).
 """
 
 

@@ -1,6 +1,9 @@
 """D3PM with uniform transitions on the 17 levels of scikit-learn's digits.
 
-diffjax train experiments/d3pm_uniform_digits.py --workdir runs/d3pm_uniform_digits
+    diffjax train experiments/d3pm_uniform_digits.py --workdir runs/d3pm_uniform_digits
+
+1000 steps, two minutes and a half on two busy CPU cores. Expected: 2.16 +- 0.02
+bits/dim on the test digits (log2 17 = 4.09).
 """
 
 

@@ -1,6 +1,9 @@
 """DDPM on scikit-learn's digits, 8 x 8 and 17 levels of grey.
 
-diffjax train experiments/ddpm_digits.py --workdir runs/ddpm_digits
+    diffjax train experiments/ddpm_digits.py --workdir runs/ddpm_digits
+
+3000 steps, two minutes on two CPU cores. Expected: 3.23 +- 0.04 bits/dim on the test
+digits, with the clipping that the sampler has too; without it the bound is 9.4.
 """
 
 

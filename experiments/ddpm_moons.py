@@ -1,6 +1,9 @@
 """DDPM on two moons: the smallest experiment, to look at samples in a plane.
 
-diffjax train experiments/ddpm_moons.py --workdir runs/ddpm_moons
+    diffjax train experiments/ddpm_moons.py --workdir runs/ddpm_moons
+
+3000 steps, three minutes on two busy CPU cores. Expected: a loss of 0.27; -ELBO 10.2
+nats, of a density: with so few steps the posterior's variance is far from the best.
 """
 
 

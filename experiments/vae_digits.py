@@ -1,6 +1,9 @@
 """VAE on scikit-learn's digits, binarized anew every time: the parity anchor.
 
-diffjax train experiments/vae_digits.py --workdir runs/vae_digits
+    diffjax train experiments/vae_digits.py --workdir runs/vae_digits
+
+2000 steps, a minute on two CPU cores. Expected: -ELBO 18.7 +- 0.3 nats on the 297 test
+digits (0.42 bits/dim), of which 6.7 are the rate.
 """
 
 

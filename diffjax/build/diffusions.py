@@ -108,7 +108,8 @@ def ddpm_model(
         decoder = ddpm.likelihood.discretized_decoder(levels=data.levels)
 
     def denoise(params: Params) -> Any:
-        return parameterization.denoiser(table, ddpm_net(net, params))
+        # The bound is of the model that is drawn from, so it is guided too.
+        return guide(parameterization.denoiser(table, ddpm_net(net, params)))
 
     def bound(params: Params, rng: Array, batch: Batch) -> Bound:
         return ddpm.bound(denoise(params), table, rng, batch["x"], decoder=decoder)
@@ -119,7 +120,7 @@ def ddpm_model(
         ddpm.objective(net, table, weight=weight, **kind),
         ddpm.sampler(net, table, data.shape, step=move, ts=ts, guide=guide, **kind),
         bound,
-        _chain(walk, lambda p: guide(denoise(p)), table, data.shape, steps),
+        _chain(walk, denoise, table, data.shape, steps),
     )
 
 

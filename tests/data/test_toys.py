@@ -70,7 +70,7 @@ def test_spirals_lie_on_their_arms():
     far = radius > 1
     angle = np.arctan2(x[far, 1], x[far, 0]) - 3 * np.pi * radius[far] / 2
     off = np.abs(np.sin(angle)) * radius[far]  # sin is blind to the half turn
-    assert np.quantile(off, 0.99) < 5 * 0.05 * 3 * np.pi
+    assert np.median(off) < 0.35  # any other winding has 0.9
 
 
 def test_dataset():
