@@ -3,7 +3,10 @@
 import os
 
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=2"
+    # In two different orders, collectives of simulated devices wait for ever.
+    + " --xla_cpu_enable_concurrency_optimized_scheduler=false"
 )
 
 import jax  # noqa: E402

@@ -5,6 +5,7 @@ with the other. A strategy only says how the batch is split and who adds the gra
 up: `pmap`, by name, or the compiler, from how arrays lie on a mesh.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -121,6 +122,7 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
     """
     grid = _grid(devices)
     local = len(grid.local_devices)
+    mapped = functools.partial(jax.pmap, axis_name=AXIS, out_axes=None, devices=devices)
 
     def feed(batch: Batch) -> Batch:
         _check_divisible(batch, local)
@@ -132,33 +134,17 @@ def pmap(*, devices: Sequence[jax.Device] | None = None) -> Layout:
         def one(state: Any, batch: Batch) -> tuple[Any, Metrics]:
             return step(state, batch, axis_name=AXIS)
 
-        mapped = _paced(
-            grid,
-            jax.pmap(
-                _many(one),
-                axis_name=AXIS,
-                in_axes=(None, 1),
-                out_axes=None,
-                devices=devices,
-                donate_argnums=0,
-            ),
-        )
+        run = mapped(_many(one), in_axes=(None, 1), donate_argnums=0)
+        run = _paced(grid, run)
         if jax.process_count() == 1:
-            return mapped
-        return lambda state, batches: _global(grid, mapped(state, batches))
+            return run
+        return lambda state, batches: _global(grid, run(state, batches))
 
     def measure(function: Measure) -> Any:
         def one(state: Any, count: Any, batch: Batch) -> Metrics:
             return function(state, count, _first(batch), axis_name=AXIS)
 
-        mapped = jax.pmap(
-            one,
-            axis_name=AXIS,
-            in_axes=(None, None, 1),
-            out_axes=None,
-            devices=devices,
-        )
-        return _paced(grid, mapped)
+        return _paced(grid, mapped(one, in_axes=(None, None, 1)))
 
     return Layout(AXIS, grid, replicated, feed, advance, measure)
 

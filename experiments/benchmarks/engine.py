@@ -12,7 +12,10 @@ import os
 import tempfile
 import time
 
-SIMULATED = "--xla_force_host_platform_device_count=4"
+SIMULATED = (  # scheduled so that collectives come in the same order on all of them
+    "--xla_force_host_platform_device_count=4 "
+    "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+)
 if __name__ == "__main__":
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " " + SIMULATED
 

@@ -82,7 +82,11 @@ def _child(run):
     file = open(os.path.join(run.workdir, f"log{run.index}.txt"), "a", buffering=1)
     os.dup2(file.fileno(), 2)
     sys.stderr = file
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={run.devices}"
+    # In two different orders, collectives of simulated devices wait for ever.
+    os.environ["XLA_FLAGS"] = (
+        f"--xla_force_host_platform_device_count={run.devices} "
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+    )
     jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
     jax.config.update("jax_compilation_cache_dir", cache())
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -73,7 +73,7 @@ def test_a_flipped_bit_in_any_file_is_seen(copy):
 
 def unsealed(path):
     """What Orbax writes when it renames; nothing that training reads."""
-    listed = json.loads((path / checkpoint.SEAL).read_text())["files"]
+    listed = json.loads((path / checkpoint.SEAL).read_text())
     return set(files(path)) - {path / name for name in [*listed, checkpoint.SEAL]}
 
 

@@ -161,6 +161,7 @@ def test_twenty_bad_steps_in_a_row_end_the_run(tmp_path):
     found = rows(tmp_path)
     assert [row["skipped"] for row in found] == [0, 0, 1, 6, 11, 16]
     assert found[-1]["loss"] is None  # JSON has no NaN
+    assert found[2]["loss"] > 0  # of the four steps that were kept
     few = toys.Numbers(spoil=lambda n, b: spoil(20, b) if 11 <= n < 30 else b)
     state = run(tmp_path / "few", 40, batches=few)
     assert (state.watch.skipped, state.watch.kept) == (19, 21)
