@@ -40,6 +40,18 @@ class Objective(NamedTuple):
     loss: Callable[[Params, Array, Batch], tuple[Array, Metrics]]
 
 
+class StatefulObjective(NamedTuple):
+    """An objective with a memory that no gradient trains; any pytree.
+
+    init: (rng, batch) -> (params, memory).
+    loss: (params, memory, rng, batch) -> (scalar, (metrics, memory)), so that
+        `jax.value_and_grad(loss, has_aux=True)` gives all there is to keep.
+    """
+
+    init: Callable[[Array, Batch], tuple[Params, Any]]
+    loss: Callable[[Params, Any, Array, Batch], tuple[Array, tuple[Metrics, Any]]]
+
+
 class Sampler(Protocol):
     """What a generator needs to know of a model."""
 

@@ -3,7 +3,10 @@
 import os
 
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=2"
+    # In two different orders, collectives of simulated devices wait for ever.
+    + " --xla_cpu_enable_concurrency_optimized_scheduler=false"
 )
 
 import jax  # noqa: E402
@@ -17,3 +20,13 @@ def x64():
     """Run a test in float64; schedules must be built inside it."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def digits_dir(tmp_path_factory):
+    """Where TFDS keeps the built-in digits, written once for all tests."""
+    from diffjax.data import images
+
+    path = str(tmp_path_factory.mktemp("tfds"))
+    images.digits(data_dir=path)
+    return path

@@ -7,6 +7,7 @@
 `bound` takes a batch, everything else one example or any leading axes.
 """
 
+from diffjax.types import StatefulObjective
 from diffjax.vq import (
     codebook,
     ema,
@@ -30,12 +31,7 @@ from diffjax.vq.codebook import (
 )
 from diffjax.vq.ema import State, ema_init, ema_update, laplace
 from diffjax.vq.likelihood import bound
-from diffjax.vq.objective import (
-    StatefulObjective,
-    ema_objective,
-    gumbel_objective,
-    objective,
-)
+from diffjax.vq.objective import ema_objective, gumbel_objective, objective
 from diffjax.vq.scalar import fsq, fsq_lookup, fsq_size
 from diffjax.vq.starts import (
     init_from_data,

@@ -8,14 +8,22 @@ a count of steps, is a pytree that goes into the loss and comes out of it.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from diffjax.core import chain
 from diffjax.core.bounds import bits_per_dim
-from diffjax.types import Array, Batch, Metrics, Net, Objective, Params
+from diffjax.types import (
+    Array,
+    Batch,
+    Metrics,
+    Net,
+    Objective,
+    Params,
+    StatefulObjective,
+)
 from diffjax.vq import gumbel, starts, usage
 from diffjax.vq.codebook import commitment_loss, quantize, straight_through
 from diffjax.vq.ema import State, ema_init, ema_update
@@ -25,18 +33,6 @@ from diffjax.vq.starts import Start
 
 Renew = Callable[..., State]
 """(rng, state, z, *, axis_name) -> State: `restart` with its threshold, or none."""
-
-
-class StatefulObjective(NamedTuple):
-    """An objective with a memory that no gradient trains; any pytree.
-
-    init: (rng, batch) -> (params, memory).
-    loss: (params, memory, rng, batch) -> (scalar, (metrics, memory)), so that
-        `jax.value_and_grad(loss, has_aux=True)` gives all there is to keep.
-    """
-
-    init: Callable[[Array, Batch], tuple[Params, Any]]
-    loss: Callable[[Params, Any, Array, Batch], tuple[Array, tuple[Metrics, Any]]]
 
 
 def objective(

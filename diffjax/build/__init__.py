@@ -1,0 +1,33 @@
+"""From a configuration to objects: where maths, networks, data and training meet.
+
+    experiment = build.experiment(config)
+
+Each part of a configuration names its constructor in one explicit table, and the
+constructor's own arguments are the options: nothing is looked up anywhere else.
+"""
+
+from diffjax.build import (
+    data,
+    diffusions,
+    latents,
+    model,
+    models,
+    nets,
+    tables,
+    training,
+)
+from diffjax.build.experiments import KEYS, Experiment, experiment
+
+__all__ = [
+    "KEYS",
+    "Experiment",
+    "data",
+    "diffusions",
+    "experiment",
+    "latents",
+    "model",
+    "models",
+    "nets",
+    "tables",
+    "training",
+]

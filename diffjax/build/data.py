@@ -1,0 +1,255 @@
+"""The data of a configuration: a set, its transforms, and how to look at it."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from diffjax.build import tables
+from diffjax.data import dataset, images, pipeline, text, toys, transforms
+from diffjax.data.dataset import DataSet, Source
+from diffjax.data.pipeline import Batch, Stream
+from diffjax.data.transforms import Transform
+
+
+class Prepared(NamedTuple):
+    """A data set with what happens to its examples.
+
+    name: of the set.
+    train, test: sources of examples, raw.
+    transforms: applied to each example.
+    shape: of "x", transformed, one example.
+    image: the same as an image (H, W, C), or None if it is none.
+    whole: whether "x" is integers, 0..levels-1.
+    bits: whether "x" is 0 or 1, as far as the first examples show.
+    levels: of the raw "x"; 0 if they are real numbers.
+    span: what the lowest and the highest level became.
+    alphabet: of text, or "".
+    options: of reading: threads, workers.
+    """
+
+    name: str
+    train: Source
+    test: Source
+    transforms: tuple[Transform, ...]
+    shape: tuple[int, ...]
+    image: tuple[int, ...] | None
+    whole: bool
+    bits: bool
+    levels: int
+    span: tuple[float, float]
+    alphabet: str
+    options: dict[str, int]
+
+
+def _folder(
+    *, path: str, size: int, resize: str = "fit", held_out: int = 10
+) -> DataSet:
+    kinds = {"fit": images.fit, "squash": images.squash, "center": images.center}
+    tables.among("data.resize", resize, kinds)
+    return images.folder(path, resize=kinds[resize](size), held_out=held_out)
+
+
+def _tfds(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    size: int = 0,
+    levels: int = 256,
+    train: str = "train",
+    test: str | None = None,
+) -> DataSet:
+    resize = images.fit(size) if size else None
+    return images.tfds(
+        name, data_dir=data_dir, resize=resize, levels=levels, train=train, test=test
+    )
+
+
+def _by_tfds(name: str) -> Callable[..., DataSet]:
+    return functools.partial(_tfds, name)
+
+
+TFDS = (
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "imagenet_resized/32x32",
+    "imagenet_resized/64x64",
+)
+TOYS: tuple[toys.Draw, ...] = (
+    toys.moons,
+    toys.circles,
+    toys.spirals,
+    toys.swissroll,
+    toys.checkerboard,
+    toys.gaussians,
+    toys.pinwheel,
+)
+DATA: tables.Table = {
+    "digits": images.digits,
+    "photos": images.photos,
+    "text": text.reference,
+    **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
+    **{name: _by_tfds(name) for name in TFDS},
+    "text8": text.text8,
+    "letters": text.letters,
+    "characters": text.characters,
+    "folder": _folder,
+}
+"""Beside these, "tfds:NAME" is any image set of TFDS."""
+
+
+def _plain(transform: Transform) -> Callable[[], Transform]:
+    return lambda: transform
+
+
+TRANSFORMS: tables.Table = {
+    "flip": _plain(transforms.flip),
+    "crop": transforms.crop,
+    "symmetric": transforms.symmetric,
+    "unit": transforms.unit,
+    "dequantize": transforms.dequantize,
+    "binarize": transforms.binarize,
+    "binarize_dynamic": transforms.binarize_dynamic,
+    "tokens": _plain(transforms.tokens),
+    "flatten": _plain(transforms.flatten),
+}
+SPANS = {
+    "symmetric": (-1.0, 1.0),
+    **dict.fromkeys(("unit", "dequantize", "binarize", "binarize_dynamic"), (0.0, 1.0)),
+}
+READING = ("threads", "workers")
+BESIDE = ("transforms", "once", "in_memory", *READING)
+
+
+def prepare(config: Mapping[str, Any]) -> Prepared:
+    r"""The data of a configuration.
+
+        {"name": ..., "transforms": [...], "once": [...], "in_memory": False, ...}
+
+    Args: config: "transforms" are applied every time that an example is read, "once"
+        give the same result every time; the rest are options of the data set.
+    Returns: Prepared.
+    """
+    spec = dict(config)
+    steps, once = spec.pop("transforms", ()), spec.pop("once", ())
+    in_memory = spec.pop("in_memory", False)
+    reading = {key: spec.pop(key) for key in READING if key in spec}
+    for key, value in reading.items():
+        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+    name = str(spec.get("name", ""))
+    extra = {name: _by_tfds(name[5:])} if name.startswith("tfds:") else {}
+    found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
+    train, test = found.train, found.test
+    if in_memory:
+        train, test = dataset.in_memory(train), dataset.in_memory(test)
+    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
+        train = transforms.fixed(train, transform, rng=2 * i)
+        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    applied = _transforms("data.transforms", steps, found.levels)
+    some = np.arange(min(16, train.num))
+    x = transforms.transformed(applied, 0, some, train.read(some))["x"]
+    seen = (x.shape[1:], found.shape)
+    spans = [SPANS[name] for name in map(tables.name, (*once, *steps)) if name in SPANS]
+    return Prepared(
+        name=found.name,
+        train=train,
+        test=test,
+        transforms=applied,
+        shape=x.shape[1:],
+        image=next((s for s in seen if len(s) == 3 and np.prod(s) == x[0].size), None),
+        whole=bool(np.issubdtype(x.dtype, np.integer)),
+        bits=bool(np.isin(x, (0, 1)).all()),
+        levels=found.levels,
+        span=spans[-1] if spans else (0.0, found.levels - 1.0),
+        alphabet=found.alphabet,
+        options=reading,
+    )
+
+
+def batches(
+    data: Prepared, rng: int, *, batch_size: int, host: int = 0, hosts: int = 1
+) -> Stream:
+    r"""The endless stream that training reads.
+
+        pipeline.batches(data.train, rng, ...)
+
+    Args: data: Prepared.  rng, batch_size, host, hosts: as for `pipeline.batches`.
+    Returns: Stream of Batch [b, ...].
+    """
+    return pipeline.batches(
+        data.train,
+        rng,
+        batch_size=batch_size,
+        transforms=data.transforms,
+        host=host,
+        hosts=hosts,
+        threads=data.options.get("threads", 2),
+        workers=data.options.get("workers", 0),
+    )
+
+
+def test_batches(
+    data: Prepared, rng: int, *, batch_size: int, host: int = 0, hosts: int = 1
+) -> Iterator[Batch]:
+    r"""Every test example once, in batches of one size.
+
+        pipeline.epoch(data.test, rng, ...)
+
+    Args: data: Prepared.  rng, batch_size, host, hosts: as for `pipeline.epoch`.
+    Returns: iterator of Batch [B, ...] with "mask".
+    """
+    return pipeline.epoch(
+        data.test,
+        rng,
+        batch_size=batch_size,
+        transforms=data.transforms,
+        host=host,
+        hosts=hosts,
+    )
+
+
+def first(data: Prepared, *, batch_size: int) -> Batch:
+    r"""A batch to learn shapes from.
+
+        test examples 0 .. batch_size - 1, the last one repeated
+
+    Args: data: Prepared.  batch_size: B.
+    Returns: Batch [B, ...].
+    """
+    batch = next(test_batches(data, 0, batch_size=batch_size))
+    return {key: value for key, value in batch.items() if key != "mask"}
+
+
+def written(data: Prepared, x: np.ndarray) -> list[str] | None:
+    r"""Examples as text, if that is what they are.
+
+        text.decode(x, alphabet)
+
+    Args: data: Prepared.  x: [N, ...].
+    Returns: N strings, or None (no unit).
+    """
+    return [text.decode(row, data.alphabet) for row in x] if data.alphabet else None
+
+
+def levels(data: Prepared, x: np.ndarray) -> np.ndarray:
+    r"""Examples as grey values or colours.
+
+        255 (x - low) / (high - low), clipped and rounded
+
+    Args: data: Prepared.  x: [...], any part of the data or of a chain.
+    Returns: uint8 [...] (levels).
+    """
+    low, high = data.span
+    grey = (x.astype(np.float32) - low) * (255 / (high - low))
+    return np.clip(np.round(np.nan_to_num(grey)), 0, 255).astype(np.uint8)
+
+
+def _transforms(place: str, specs: Any, levels: int) -> tuple[Transform, ...]:
+    if isinstance(specs, str | Mapping):
+        raise ValueError(
+            f"expected {place} to be a tuple, got {specs!r}; write ({specs!r},)"
+        )
+    given = {"levels": levels}
+    return tuple(tables.make(place, TRANSFORMS, spec, given=given) for spec in specs)

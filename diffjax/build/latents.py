@@ -1,0 +1,158 @@
+"""Latent-variable models: VAE, hierarchical VAE, VQ-VAE."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from diffjax import hvae, vae, vq
+from diffjax.build import nets, tables
+from diffjax.build.data import Prepared
+from diffjax.build.model import Context, Model, expect_whole
+from diffjax.core import likelihoods
+from diffjax.core.bounds import Bound
+from diffjax.types import Array, Batch, Params
+
+
+def vae_model(
+    *,
+    context: Context,
+    latent: int,
+    likelihood: str = "bernoulli",
+    beta: float = 1.0,
+    sigma: float = 0.1,
+) -> Model:
+    r"""A VAE with one Gaussian latent.
+
+        {"name": "vae", "latent": 8, "likelihood": "bernoulli", "beta": 1.0}
+
+    Args: context: Context.  latent: its channels.  likelihood: "bernoulli" for bits,
+        "categorical" for levels, "gaussian" for reals.  beta: weight of the rate.
+        sigma: of "gaussian".
+    Returns: Model.
+    """
+    said = _said(context.data, likelihood, sigma)
+    tables.number("model.latent", latent, least=1, whole=True)
+    enc, dec, places = nets.pair(
+        context.net, context.data.shape, 2 * latent, said.shape
+    )
+    loss = functools.partial(vae.elbo_loss, beta=beta)
+    return Model(
+        vae.objective(enc, dec, likelihood=said.log_prob, loss=loss),
+        vae.sampler(dec, (*places, latent), draw=said.draw),
+        vae.net_bound(enc, dec, likelihood=said.log_prob),
+    )
+
+
+def hvae_model(
+    *, context: Context, likelihood: str = "bernoulli", sigma: float = 0.1
+) -> Model:
+    r"""A top-down hierarchical VAE of images.
+
+        {"name": "hvae", "likelihood": "categorical"}
+
+    Args: context: Context.  likelihood, sigma: as for `vae_model`.
+    Returns: Model.
+    """
+    data = context.data
+    said = _said(data, likelihood, sigma)
+    # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
+    channels = (int(np.prod((*data.shape[2:], *said.shape))),)
+    parts = nets.top_down(context.net, data.shape, channels)
+    stack = hvae.LadderNets(*parts)
+
+    def log_prob(x: Array, decoded: Array) -> Array:
+        return said.log_prob(x, decoded.reshape(*x.shape, *said.shape))
+
+    def draw(rng: Array, decoded: Array) -> Array:
+        return said.draw(rng, decoded.reshape(*data.shape, *said.shape))
+
+    def sampler(params: Params, rng: Array, num: int) -> Array:
+        _, decode, _ = hvae.ladder_of(stack, params)
+        return hvae.ladder.sample(decode, rng, num, draw=draw)
+
+    def bound(params: Params, rng: Array, batch: Batch) -> Bound:
+        encode, decode, features = hvae.ladder_of(stack, params)
+        return hvae.ladder.bound(
+            encode, decode, rng, batch["x"], likelihood=log_prob, features=features
+        )
+
+    return Model(hvae.ladder_objective(stack, likelihood=log_prob), sampler, bound)
+
+
+def vqvae_model(
+    *,
+    context: Context,
+    K: int,
+    latent: int,
+    likelihood: str = "bernoulli",
+    beta: float = 0.25,
+    decay: float = 0.99,
+    sigma: float = 0.1,
+) -> Model:
+    r"""A VQ-VAE whose codebook is moving averages, with a uniform prior.
+
+        {"name": "vqvae", "K": 128, "latent": 16, "likelihood": "bernoulli"}
+
+    Args: context: Context.  K: codes.  latent: length of a code's vector.  likelihood,
+        sigma: as for `vae_model`.  beta: weight of the commitment.  decay: of the
+        averages.
+    Returns: Model.
+    """
+    said = _said(context.data, likelihood, sigma)
+    enc, dec, places = nets.pair(context.net, context.data.shape, latent, said.shape)
+    quantizer, prior = vq.quantizers.vector(K), vq.prior.uniform(K)
+    objective = vq.ema_objective(
+        enc,
+        dec,
+        K,
+        likelihood=said.log_prob,
+        beta=beta,
+        decay=decay,
+        axis_name=context.axis_name,
+    )
+    return Model(
+        objective,
+        vq.trained.sampler(dec, quantizer, prior, places, emit=said.draw),
+        vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
+        trained=lambda params, memory: {**params, "codebook": memory.codebook},
+    )
+
+
+class _Said(NamedTuple):
+    """What a decoder says of each entry: (), or (K,) numbers; and what they mean."""
+
+    shape: tuple[int, ...]
+    log_prob: Callable[[Array, Array], Array]
+    draw: Callable[[Array, Array], Array]
+
+
+def _said(data: Prepared, likelihood: str, sigma: float) -> _Said:
+    # Bits and reals are shown as their means, as papers do: grey says more than noise.
+    table = {
+        "bernoulli": _Said(
+            (), likelihoods.bernoulli, lambda rng, logits: jax.nn.sigmoid(logits)
+        ),
+        "categorical": _Said(
+            (data.levels,), likelihoods.categorical, vae.samplers.draw_categorical
+        ),
+        "gaussian": _Said(
+            (), vae.decoders.gaussian_with(sigma), lambda rng, mean: mean
+        ),
+    }
+    tables.among("model.likelihood", likelihood, table)
+    if likelihood == "bernoulli" and not data.bits:
+        raise ValueError(
+            f"expected bits for a bernoulli likelihood, got {data.name} with other "
+            "values; make `binarize` or `binarize_dynamic` one of data.transforms"
+        )
+    if likelihood == "categorical":
+        expect_whole(data, "a categorical likelihood")
+    elif data.whole:
+        raise ValueError(
+            f"expected real numbers for a {likelihood} likelihood, got the integers of "
+            f"{data.name}; make `symmetric` or `unit` one of data.transforms"
+        )
+    return table[likelihood]

@@ -1,0 +1,28 @@
+"""The models that a configuration can name."""
+
+from typing import Any
+
+from diffjax.build import tables
+from diffjax.build.diffusions import CHOICES, d3pm_model, ddpm_model
+from diffjax.build.latents import hvae_model, vae_model, vqvae_model
+from diffjax.build.model import Context, Model
+
+MODELS: tables.Table = {
+    "vae": vae_model,
+    "hvae": hvae_model,
+    "ddpm": ddpm_model,
+    "vqvae": vqvae_model,
+    "d3pm": d3pm_model,
+}
+
+
+def model(spec: Any, context: Context) -> Model:
+    r"""The model of a configuration.
+
+        MODELS[spec["name"]](context, **options)
+
+    Args: spec: of the configuration.  context: Context.
+    Returns: Model.
+    """
+    given = {"context": context}
+    return tables.make("model", MODELS, spec, given=given, choices=CHOICES)

@@ -1,0 +1,160 @@
+"""The networks that a configuration can name. Fields of the modules are the options."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from diffjax.build import tables
+from diffjax.d3pm import heads as laws
+from diffjax.nets import conv, dit, heads, ladder, layers, mlp, transformer, unet, vdm
+
+CHOICES: tables.Choices = {
+    "condition": {"additive": unet.additive, "film": unet.film},
+    "attend": {"attend": layers.attend, "flash": layers.flash_attend},
+    "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
+    "param_dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
+}
+WITHOUT = {"dropout": 0.0, "num_classes": 0}
+"""Objectives give networks neither keys nor labels: better refused than ignored."""
+DENOISERS: tables.Table = {
+    "mlp": mlp.ResidualMLP,
+    "unet": unet.UNet,
+    "dit": dit.DiT,
+    "flat_unet": vdm.FlatUNet,
+}
+"""(x [B, ...], t [B]) -> [B, ...]."""
+CATEGORICAL: tables.Table = {
+    "transformer": transformer.Transformer,
+    "unet": unet.UNet,
+    "logistic_unet": unet.UNet,
+}
+"""(x integer [B, ...], t [B]) -> logits [B, ..., K]."""
+
+
+def denoiser(spec: Any, shape: tuple[int, ...]) -> Any:
+    r"""A network for real-valued diffusion.
+
+        (x_t [B, *shape], t [B]) -> [B, *shape]
+
+    Args: spec: of the configuration.  shape: of one example.
+    Returns: Net.
+    """
+    _images(spec, shape, ("unet", "dit", "flat_unet"))
+    channels = {"out_channels": shape[-1], "channels": shape[-1]}
+    given = {"shape": shape, **channels, **WITHOUT}
+    return tables.make("net", DENOISERS, spec, given=given, choices=CHOICES)
+
+
+def categorical(spec: Any, shape: tuple[int, ...], K: int) -> Any:
+    r"""A network for discrete diffusion.
+
+        (x_t integer [B, *shape], t [B]) -> logits [B, *shape, K]
+
+    Args: spec: of the configuration.  shape: of one example.  K: categories.
+    Returns: Net.
+    """
+    _images(spec, shape, ("unet", "logistic_unet"))
+    name = tables.name(spec)
+    each = {"unet": K, "logistic_unet": 2}.get(name, 1)
+    given = {"out_channels": shape[-1] * each, "K": K, **WITHOUT}
+    net = tables.make("net", CATEGORICAL, spec, given=given, choices=CHOICES)
+    if name == "unet":
+        return heads.Logits(heads.Levels(K), net, K)
+    if name == "logistic_unet":
+        return heads.Logistic(heads.Levels(K), net, K, laws.truncated_logistic)
+    return net
+
+
+def pair(
+    spec: Any, shape: tuple[int, ...], channels: int, said: tuple[int, ...]
+) -> tuple[Any, Any, tuple[int, ...]]:
+    r"""An encoder and a decoder.
+
+        x [B, *shape] -> [B, ..., channels],    z [B, ..., D] -> [B, *shape, *said]
+
+    Args: spec: of the configuration.  shape: of one example.  channels: of the
+        encoder's output.  said: what the decoder says of each entry: () or (K,).
+    Returns: encoder, decoder, and the shape [...] of a latent without its last axis.
+    """
+    _images(spec, shape, ("conv",))
+    given = {"shape": shape, "channels": channels, "said": said}
+    enc, dec, places = tables.make("net", PAIRS, spec, given=given)
+    # What is said of each entry is a law over its levels: then x is these integers.
+    enc = nn.Sequential([heads.Levels(said[0]), enc]) if said else enc
+    return enc, dec, places
+
+
+def top_down(spec: Any, shape: tuple[int, ...], said: tuple[int, ...]) -> ladder.Parts:
+    r"""The networks of a hierarchical VAE.
+
+        x [B, H, W, C] -> L latents -> [B, H, W, *said]
+
+    Args: spec: of the configuration; "depths" are (enc, dec, pool) from the data
+        upwards.  shape: of one example.  said: what the decoder says of each pixel.
+    Returns: Parts.
+    """
+    _images(spec, shape, tuple(LADDERS))
+    return tables.make("net", LADDERS, spec, given={"shape": shape, "said": said})
+
+
+def _dense(
+    *,
+    shape: tuple[int, ...],
+    channels: int,
+    said: tuple[int, ...],
+    widths: tuple[int, ...] = (512,),
+    positions: int = 0,
+) -> tuple[Any, Any, tuple[int, ...]]:
+    places = (positions,) if positions else ()
+    enc = mlp.MLP(shape=(*places, channels), widths=widths)
+    return enc, mlp.MLP(shape=(*shape, *said), widths=widths[::-1]), places
+
+
+def _convolutional(
+    *,
+    shape: tuple[int, ...],
+    channels: int,
+    said: tuple[int, ...],
+    widths: tuple[int, ...] = (128, 256),
+    blocks: int = 2,
+) -> tuple[Any, Any, tuple[int, ...]]:
+    enc = conv.Encoder(channels=channels, widths=widths, blocks=blocks)
+    dec = conv.Decoder(shape=(*shape, *said), widths=widths, blocks=blocks)
+    places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
+    return enc, dec, places
+
+
+def _ladder(
+    *,
+    shape: tuple[int, ...],
+    said: tuple[int, ...],
+    depths: tuple[tuple[int, int, int], ...],
+    width: int = 384,
+    latent: int = 16,
+    bottleneck: float = 0.25,
+    remat: bool = False,
+) -> ladder.Parts:
+    return ladder.top_down(
+        (shape[0], shape[1]),
+        said,
+        [ladder.Level(*depth) for depth in depths],
+        width=width,
+        latent=latent,
+        bottleneck=bottleneck,
+        remat=remat,
+    )
+
+
+PAIRS: tables.Table = {"mlp": _dense, "conv": _convolutional}
+"""x [B, ...] -> [B, ..., channels], and back."""
+LADDERS: tables.Table = {"ladder": _ladder}
+
+
+def _images(spec: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> None:
+    name = tables.name(spec)
+    if name in names and len(shape) != 3:
+        raise ValueError(
+            f"expected images [H, W, C] for net {name!r}, got {list(shape)}; leave out "
+            "the transform `flatten`, or choose another net"
+        )

@@ -1,0 +1,135 @@
+"""The command line: train, sample, evaluate, report, list.
+
+What is wrong is told in one line with the remedy, and the exit status is 2; nothing is
+imported that the command does not need.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+EPILOG = """\
+examples:
+  diffjax train experiments/ddpm_digits.py --workdir runs/digits
+  diffjax train experiments/ddpm_digits.py --workdir runs/b --config.batch_size=64 \\
+      --config.optimizer.learning_rate=1e-3
+  diffjax sample runs/digits --num 64
+  diffjax sample runs/digits --num 64 --steps 50 --sampler ddim
+  diffjax evaluate runs/digits
+  diffjax report runs/*
+
+The train command goes on by itself where an earlier one in the same --workdir was
+stopped. On a TPU pod slice start it on every host; under SLURM start it with srun.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    r"""Run a command.
+
+        0 done or stopped on request, 1 failed, 2 the user can correct it
+
+    Args: argv: words after "diffjax", those of the process if None.
+    Returns: the exit status (no unit).
+    """
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    stray = [word for word in rest if not word.startswith("--config.")]
+    if stray or (rest and args.command != "train"):
+        parser.error(
+            f"expected a known option, got {(stray or rest)[0]}; see diffjax "
+            f"{args.command} --help"
+        )
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        _run(args, rest)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if args.debug:
+            raise
+        print(f"diffjax: {_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError | OSError) else 1
+    return 0
+
+
+def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
+    from diffjax.cli import commands
+
+    if args.command == "train":
+        hosts = commands.Hosts(args.coordinator, args.hosts, args.host)
+        commands.train(args.file, args.workdir, overrides, hosts)
+    elif args.command == "sample":
+        wish = commands.Wish(args.num, args.seed, args.chunk, args.steps, args.sampler)
+        if args.from_diffusers:
+            commands.sample_pretrained(args.from_diffusers, wish, args.out)
+        else:
+            commands.sample(args.run, wish, args.out)
+    elif args.command == "evaluate":
+        commands.evaluate(args.run, args.seed, args.batch_size, args.num)
+    elif args.command == "report":
+        commands.report(args.run)
+    else:
+        commands.listing()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "diffjax",
+        description="Train, sample and evaluate models of the variational family.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS)
+        return added
+
+    _add_train(command("train", "train a configuration, or go on with a run"))
+    _add_sample(command("sample", "draw from a run, or from a diffusers checkpoint"))
+    evaluate = command("evaluate", "the bound on log p(x) of the test split")
+    evaluate.add_argument("run", metavar="DIR", help="directory of the run")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--batch-size", type=int, default=64)
+    evaluate.add_argument("--num", type=int, help="only the first so many examples")
+    report = command("report", "the last metrics of runs, side by side")
+    report.add_argument("run", nargs="+", metavar="DIR", help="directories of runs")
+    command("list", "the names that a configuration can use, with their options")
+    return parser
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument("file", metavar="FILE", help="Python file with get_config()")
+    train.add_argument("--workdir", required=True, help="directory of the run")
+    train.add_argument(
+        "--config.A.B", metavar="VALUE", help="set config.a.b; any number of these"
+    )
+    train.add_argument("--coordinator", help="host:port of host 0, if not found")
+    train.add_argument("--hosts", type=int, help="how many, with --coordinator")
+    train.add_argument("--host", type=int, help="which is this, with --coordinator")
+
+
+def _add_sample(sample: argparse.ArgumentParser) -> None:
+    where = sample.add_mutually_exclusive_group(required=True)
+    where.add_argument("run", nargs="?", metavar="DIR", help="directory of the run")
+    where.add_argument("--from-diffusers", metavar="DIR", help="of a pipeline")
+    sample.add_argument("--num", type=int, default=64, help="samples (64)")
+    sample.add_argument("--seed", type=int, default=0, help="of all samples (0)")
+    sample.add_argument("--chunk", type=int, default=256, help="drawn at once (256)")
+    sample.add_argument("--steps", type=int, help="of the chain, all by default")
+    sample.add_argument("--sampler", help="ancestral, ddim, dpm_solver_pp, heun, plms")
+    sample.add_argument("--out", help="directory to write to, DIR/samples by default")
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValueError | OSError | RuntimeError):
+        return text
+    return f"unexpected {type(error).__name__}: {text}; --debug shows where"

@@ -1,0 +1,251 @@
+"""What the commands do."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from diffjax.build import tables
+
+
+class Hosts(NamedTuple):
+    """Where the other hosts are, if JAX cannot find out.
+
+    coordinator: host:port of host 0, or None.
+    num: how many, or None.
+    number: of this one, or None.
+    """
+
+    coordinator: str | None
+    num: int | None
+    number: int | None
+
+
+class Wish(NamedTuple):
+    """What is wanted of `sample`.
+
+    num: samples.
+    seed: of all of them.
+    chunk: drawn at once.
+    steps: of the chain, all if None.
+    sampler: its step, that of the configuration if None.
+    """
+
+    num: int
+    seed: int
+    chunk: int
+    steps: int | None
+    sampler: str | None
+
+
+def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> None:
+    r"""Train a configuration, or go on with the run in `workdir`.
+
+        workdir/{config.json, checkpoints/, metrics.jsonl, samples/}
+
+    Args: file: Python, with get_config().  workdir: of the run.  overrides: words
+        "--config.a.b=value".  hosts: Hosts.
+    Returns: nothing (no unit).
+    """
+    from diffjax import train as engine
+    from diffjax.cli import configs
+
+    config = configs.load(file, overrides)
+    engine.connect(coordinator=hosts.coordinator, num=hosts.num, index=hosts.number)
+    import jax
+
+    from diffjax import build
+    from diffjax.cli import events
+
+    experiment = build.experiment(config)
+    batches: Any = build.data.batches(
+        experiment.data,
+        config["seed"],
+        batch_size=config["batch_size"],
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+    )
+    engine.train(
+        experiment.model.objective,
+        experiment.optimizer,
+        jax.random.key(config["seed"]),
+        batches,
+        workdir=workdir,
+        plan=experiment.plan,
+        config=config,
+        layout=experiment.devices.layout,
+        averages=experiment.averages,
+        micro_batches=experiment.devices.micro_batches,
+        events=events.of_config(config, experiment, Path(workdir)),
+    )
+    batches.close()
+
+
+def sample(directory: str, wish: Wish, out: str | None) -> None:
+    r"""Draw from a trained run.
+
+        out/samples.{npz, png, txt}, out/samples.gif of the chain
+
+    Args: directory: of the run.  wish: Wish.  out: directory, else that of the run.
+    Returns: nothing (no unit).
+    """
+    _check(wish)
+    from diffjax.cli import pictures, runs
+
+    options = {"steps": wish.steps, "step": wish.sampler}
+    given = {key: value for key, value in options.items() if value is not None}
+    run = runs.read(directory, model=given)
+    model, shown = run.experiment.model, run.experiment.data
+    mesh = run.experiment.devices.layout.mesh
+    draw = runs.by_example(mesh, model.sampler, min(wish.chunk, wish.num))
+    parts = runs.chunks(draw, run.params, wish.seed, wish.num)
+    x = np.concatenate(list(_shown(parts, wish.num, "sample")))
+    chain = None
+    if model.chain is not None:
+        few = min(wish.num, 16)
+        chain = runs.by_example(mesh, model.chain, few)(run.params, wish.seed, 0)[:few]
+    folder = Path(out) if out else Path(directory) / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "samples.npz", x=x)
+    paths = pictures.save(folder, "samples", shown, x, chain)
+    _written([folder / "samples.npz", *paths])
+
+
+def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
+    r"""Draw from a published network of Hugging Face diffusers.
+
+        out/samples.{npz, png}
+
+    Args: directory: of a DDPM or DDIM pipeline.  wish: Wish.  out: directory, else
+        samples/ here.
+    Returns: nothing (no unit).
+    """
+    _check(wish)
+    from diffjax.build import pretrained
+    from diffjax.cli import pictures, runs
+
+    found = pretrained.load(directory, steps=wish.steps, step=wish.sampler)
+    draw = runs.by_example(found.mesh, found.sampler, min(wish.chunk, wish.num))
+    parts = runs.chunks(draw, found.params, wish.seed, wish.num)
+    x = np.concatenate(list(_shown(parts, wish.num, "sample")))
+    folder = Path(out or "samples")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "samples.npz", x=x)
+    tiles = np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8)
+    _written([folder / "samples.npz", pictures.save_png(folder / "samples.png", tiles)])
+
+
+def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> None:
+    r"""The bound on log p(x) of a run, on the test split.
+
+        mean and standard error of -elbo, distortion and rate; directory/evaluation.json
+
+    Args: directory: of the run.  seed: of the noise in the bound.  batch_size: examples
+        at once.  num: only the first so many, all if None.
+    Returns: nothing (no unit).
+    """
+    tables.number("--batch-size", batch_size, least=1, whole=True)
+    if num is not None:
+        tables.number("--num", num, least=2, whole=True)
+    from diffjax.cli import bounds, runs
+
+    run = runs.read(directory)
+    data = run.experiment.data
+    total = min(num or data.test.num, data.test.num)
+    terms = bounds.terms(run, seed, batch_size=batch_size)
+    rows: dict[str, list[np.ndarray]] = {}
+    for part in _shown(bounds.first(terms, total), total, "example"):
+        for name, values in part.items():
+            rows.setdefault(name, []).append(values)
+    found = bounds.summary({n: np.concatenate(v) for n, v in rows.items()}, data)
+    print(f"{data.name}: {total} test examples, step {run.step}")
+    for name, (mean, error, unit) in found.items():
+        print(f"  {name:<12} {mean:12.4f} +- {error:.4f} {unit}")
+    told = {name: {"mean": m, "se": e, "unit": u} for name, (m, e, u) in found.items()}
+    report = {"step": run.step, "examples": total, "seed": seed, **told}
+    path = Path(directory) / "evaluation.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    _written([path])
+
+
+def report(directories: Sequence[str]) -> None:
+    r"""The last metrics of runs, side by side.
+
+        the last line of each metrics.jsonl
+
+    Args: directories: of runs.
+    Returns: nothing (no unit).
+    """
+    rows = [_last(Path(directory)) for directory in directories]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = [["run", *names]]
+    for directory, row in zip(directories, rows, strict=True):
+        table.append([directory, *(_cell(row.get(name)) for name in names)])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        cells = [line[0].ljust(widths[0])]
+        cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def listing() -> None:
+    r"""The names that a configuration can use, and their options.
+
+        name: option=default, ...
+
+    Returns: nothing (no unit).
+    """
+    from diffjax.build import catalogue
+
+    for title, entries in catalogue.entries().items():
+        print(f"{title}:")
+        for name, options in entries.items():
+            print(f"  {name:<24} {options}".rstrip())
+        print()
+
+
+def _check(wish: Wish) -> None:
+    tables.number("--num", wish.num, least=1, whole=True)
+    tables.number("--chunk", wish.chunk, least=1, whole=True)
+    tables.number("--seed", wish.seed, least=0, whole=True)
+
+
+def _shown(parts: Iterable[Any], total: int, unit: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
+        for part in parts:
+            bar.update(
+                len(next(iter(part.values())) if isinstance(part, dict) else part)
+            )
+            yield part
+
+
+def _written(paths: Sequence[Path]) -> None:
+    print("wrote " + ", ".join(map(str, paths)))
+
+
+def _last(directory: Path) -> dict[str, Any]:
+    path = directory / "metrics.jsonl"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"expected a run with metrics.jsonl, got {directory}; give the --workdir "
+            "of diffjax train"
+        )
+    row: dict[str, Any] = {}
+    for line in path.read_text().splitlines():
+        try:
+            row.update(json.loads(line))
+        except ValueError:  # cut short by a kill
+            continue
+    return row
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    is_whole = isinstance(value, int) or (math.isfinite(value) and value == int(value))
+    return str(int(value)) if is_whole else f"{value:.4g}"

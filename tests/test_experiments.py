@@ -1,0 +1,70 @@
+"""Every experiment builds, and its shapes fit, without a single step of it."""
+
+import ast
+import json
+import pathlib
+import re
+
+import jax
+import pytest
+
+from diffjax import build, train
+from diffjax.cli import configs
+
+FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
+FILES = sorted(FOLDER.glob("*.py"))
+
+
+def test_there_are_experiments():
+    names = {file.stem for file in FILES}
+    assert {"ddpm_digits", "vqvae_digits", "d3pm_absorbing_text"} <= names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_file_says_how_to_run_it_what_it_costs_and_what_comes_out(file):
+    doc = ast.get_docstring(ast.parse(file.read_text()))
+    command = f"diffjax train experiments/{file.name} --workdir runs/{file.stem}"
+    assert command in doc
+    cost = re.search(r"\d+ (steps|s|min|h)\b", doc)
+    number = re.search(r"\d\.\d+", doc)
+    assert cost and number, "say the cost and the expected number"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_configuration_is_literals_of_the_common_keys(file):
+    config = configs.load(str(file), [])
+    assert sorted(config) == sorted(build.KEYS)
+    assert json.loads(json.dumps(config)) == config
+
+
+SLOW = ("ddpm_photos",)
+MARKED = [
+    pytest.param(f, marks=pytest.mark.slow if f.stem in SLOW else ()) for f in FILES
+]
+
+
+@pytest.mark.parametrize("file", MARKED, ids=lambda f: f.stem)
+def test_an_experiment_fits_together(file, digits_dir):
+    config = configs.load(str(file), [])
+    if "data_dir" in config["data"]:
+        config["data"]["data_dir"] = digits_dir
+    if config["model"]["name"] in ("ddpm", "d3pm"):
+        config["model"]["schedule"]["T"] = 5  # fewer noise tables to make
+    found = build.experiment(config)
+    model, num = found.model, 2
+    batch = build.data.first(found.data, batch_size=num)
+
+    def run(rng, batch):
+        keys = jax.random.split(rng, num)
+        params, memory = train.stateful(model.objective).init(rng, batch)
+        _, (metrics, memory) = train.stateful(model.objective).loss(
+            params, memory, keys, batch
+        )
+        params = model.trained(params, memory)
+        return metrics, model.bound(params, keys, batch).elbo, draw(params, keys, num)
+
+    draw = model.chain or model.sampler
+    metrics, elbo, drawn = jax.eval_shape(run, jax.random.key(0), batch)
+    assert metrics["loss"].shape == () and elbo.shape == (num,)
+    frames = (6,) if model.chain else ()
+    assert drawn.shape == (num, *frames, *found.data.shape)
