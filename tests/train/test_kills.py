@@ -65,7 +65,7 @@ def assert_little_lost(workdir, before, end):
 
 
 def killed(run, num, rng):
-    """Kill a run so many times, some before its first step; how often it was writing."""
+    """Kill a run so many times, some while it starts; how often it was writing."""
     workdir, writing = Path(run.workdir), 0
     for i in range(num):
         before, end = starts(workdir), reached(workdir)
