@@ -88,7 +88,9 @@ def _child(run):
         "--xla_cpu_enable_concurrency_optimized_scheduler=false"
     )
     jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
-    jax.config.update("jax_compilation_cache_dir", cache())
+    jax.config.update(
+        "jax_compilation_cache_dir", str(Path(run.workdir).parent / "compiled")
+    )
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if run.largest_file:
@@ -142,9 +144,3 @@ def _write(run, state):
     if run.index == 0:
         path = os.path.join(run.workdir, "state.npz")
         np.savez(path, **{jax.tree_util.keystr(k): v for k, v in named})
-
-
-def cache():
-    return os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.path.join(
-        os.environ.get("TMPDIR", "/tmp"), f"diffjax-test-cache-{os.getuid()}"
-    )

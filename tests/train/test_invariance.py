@@ -45,7 +45,7 @@ def assert_close(one, other, rtol=1e-5):
 def test_devices_do_not_matter(tmp_path):
     """50 steps of a DDPM, a VQ-EMA model and a D3PM, in chunks of five."""
     options = {"objective": "chapters", "steps": 50, "checkpoint_every": 50}
-    for way in WAYS:
+    for way in ("one", "pmap", "mesh", "fsdp", "processes"):
         train(tmp_path / way, way, per_dispatch=5, **options)
         assert_close(tmp_path / "one", tmp_path / way)
     assert len(lines(tmp_path / "one")) == 10
@@ -55,8 +55,9 @@ def test_devices_do_not_matter(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_moves_to_other_devices(tmp_path):
-    """Begun on four, gone on with on one, ended by two processes of two."""
+    """Begun on four, gone on with on one, on four, by two processes of two."""
     train(tmp_path / "one", "one", steps=60)
-    for steps, way in {20: "fsdp", 30: "one", 40: "pmap", 60: "processes"}.items():
+    ways = ["fsdp", "one", "pmap", "processes", "pmap in processes"]
+    for steps, way in zip([20, 30, 40, 50, 60], ways, strict=True):
         train(tmp_path / "moved", way, steps=steps)
     assert_close(tmp_path / "one", tmp_path / "moved")
