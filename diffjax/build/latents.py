@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from diffjax import hvae, vae, vq
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.model import Context, Model, expect_whole
+from diffjax.build.model import Coder, Context, Model, expect_whole
 from diffjax.core import likelihoods
+from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.types import Array, Batch, Params
 
@@ -113,12 +114,48 @@ def vqvae_model(
         decay=decay,
         axis_name=context.axis_name,
     )
+
+    def codes(params: Params, batch: Batch) -> Array:
+        latent = of_example(enc, params["enc"])
+
+        def of_one(x: Array) -> Array:
+            return quantizer.apply(params["codebook"], latent(x)).codes
+
+        return jax.vmap(of_one)(batch["x"])
+
     return Model(
         objective,
         vq.trained.sampler(dec, quantizer, prior, places, emit=said.draw),
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
         trained=lambda params, memory: {**params, "codebook": memory.codebook},
+        coder=Coder(K, codes),
     )
+
+
+def counts(codes: Array, K: int) -> Array:
+    r"""How often each example uses each code.
+
+        c_ik = sum over positions of 1[codes_i = k]
+
+    Args: codes: integer [B, ...].  K: codes there are.
+    Returns: integer [B, K] (codes, no unit).
+    """
+    return jax.vmap(lambda one: vq.usage.counts(one, K))(codes)
+
+
+def usage(counts: np.ndarray) -> dict[str, Any]:
+    r"""How a data set uses a codebook.
+
+        perplexity, share of the codes used, counts
+
+    Args: counts: [K] over the whole set.
+    Returns: JSON, by these names (no unit).
+    """
+    return {
+        "perplexity": float(vq.usage.perplexity(counts)),
+        "used": float(vq.usage.used(counts)),
+        "counts": counts.tolist(),
+    }
 
 
 class _Said(NamedTuple):

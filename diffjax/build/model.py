@@ -8,6 +8,17 @@ from diffjax.core.bounds import Bound
 from diffjax.types import Array, Batch, Objective, Params, Sampler, StatefulObjective
 
 
+class Coder(NamedTuple):
+    """The codes of a model that has some, to see how many are used.
+
+    K: codes there are.
+    codes: (params, batch) -> integer [B, ...].
+    """
+
+    K: int
+    codes: Callable[[Params, Batch], Array]
+
+
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
@@ -16,6 +27,7 @@ class Model(NamedTuple):
     bound: (params, rng, batch) -> Bound.
     chain: (params, rng, num) -> [num, frames, ...], noisiest first, or None.
     trained: (params, memory) -> the params that the three take.
+    coder: Coder, or None.
     """
 
     objective: Objective | StatefulObjective
@@ -23,6 +35,7 @@ class Model(NamedTuple):
     bound: Callable[[Params, Array, Batch], Bound]
     chain: Callable[[Params, Array, int], Array] | None = None
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
+    coder: Coder | None = None
 
 
 class Context(NamedTuple):

@@ -1,6 +1,5 @@
 """What the commands do."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -141,7 +140,7 @@ def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
 def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> None:
     r"""The bound on log p(x) of a run, on the test split.
 
-        mean and standard error of -elbo, distortion and rate; directory/evaluation.json
+        mean and standard error of each term; directory/evaluation.json
 
     Args: directory: of the run.  seed: of the noise in the bound.  batch_size: examples
         at once.  num: only the first so many, all if None.
@@ -150,36 +149,49 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
     tables.number("--batch-size", batch_size, least=1, whole=True)
     if num is not None:
         tables.number("--num", num, least=2, whole=True)
-    from diffjax.cli import bounds, runs
+    from diffjax import build
+    from diffjax.cli import bounds, results, runs
 
     run = runs.read(directory)
     data = run.experiment.data
-    total = min(num or data.test.num, data.test.num)
-    terms = bounds.terms(run, seed, batch_size=batch_size)
-    rows: dict[str, list[np.ndarray]] = {}
-    for part in _shown(bounds.first(terms, total), total, "example"):
-        for name, values in part.items():
-            rows.setdefault(name, []).append(values)
-    found = bounds.summary({n: np.concatenate(v) for n, v in rows.items()}, data)
+    total, dims = min(num or data.test.num, data.test.num), math.prod(data.shape)
+    steps = bounds.over(run, seed, batch_size=batch_size, num=total)
+    *_, seen = _counted(steps, total)
+    found = bounds.estimates(seen, dims)
+    about = {
+        "step": run.step,
+        "examples": total,
+        "seed": seed,
+        "data": data.name,
+        "dims": dims,
+        "parameters": runs.num_parameters(run),
+    }
     print(f"{data.name}: {total} test examples, step {run.step}")
-    for name, (mean, error, unit) in found.items():
+    for name in ("bits/dim", "-elbo", "rate", "distortion"):
+        (mean, error), unit = found[name]
         print(f"  {name:<12} {mean:12.4f} +- {error:.4f} {unit}")
-    told = {name: {"mean": m, "se": e, "unit": u} for name, (m, e, u) in found.items()}
-    report = {"step": run.step, "examples": total, "seed": seed, **told}
-    path = Path(directory) / "evaluation.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    _written([path])
+    if seen.counts.size:
+        about["codes"] = codes = build.latents.usage(np.asarray(seen.counts))
+        print(
+            f"  {'codes used':<12} {codes['used']:12.1%} of {seen.counts.size}, "
+            f"perplexity {codes['perplexity']:.1f}"
+        )
+    _written([results.save_evaluation(Path(directory), about, found)])
 
 
-def report(directories: Sequence[str]) -> None:
+def report(directories: Sequence[str], html: str | None) -> None:
     r"""The last metrics of runs, side by side.
 
-        the last line of each metrics.jsonl
+        the last line of each metrics.jsonl; all there is to see, as a page
 
-    Args: directories: of runs.
+    Args: directories: of runs.  html: file to write the page to, or None.
     Returns: nothing (no unit).
     """
-    rows = [_last(Path(directory)) for directory in directories]
+    from diffjax.cli import results
+
+    if html is not None:  # "runs/*" may hold the page of last time
+        directories = [d for d in directories if Path(d) != Path(html)]
+    rows = [results.last(results.metrics(Path(d))) for d in directories]
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = [["run", *names]]
     for directory, row in zip(directories, rows, strict=True):
@@ -189,6 +201,10 @@ def report(directories: Sequence[str]) -> None:
         cells = [line[0].ljust(widths[0])]
         cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)]
         print("  ".join(cells).rstrip())
+    if html is not None:
+        from diffjax.cli import page
+
+        _written([page.save(Path(html), directories)])
 
 
 def listing() -> None:
@@ -218,30 +234,21 @@ def _shown(parts: Iterable[Any], total: int, unit: str) -> Iterable[Any]:
 
     with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
         for part in parts:
-            bar.update(
-                len(next(iter(part.values())) if isinstance(part, dict) else part)
-            )
+            bar.update(len(part))
             yield part
+
+
+def _counted(steps: Iterable[Any], total: int) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="example", disable=None, leave=False) as bar:
+        for seen in steps:
+            bar.update(int(seen.terms.elbo.num) - bar.n)
+            yield seen
 
 
 def _written(paths: Sequence[Path]) -> None:
     print("wrote " + ", ".join(map(str, paths)))
-
-
-def _last(directory: Path) -> dict[str, Any]:
-    path = directory / "metrics.jsonl"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"expected a run with metrics.jsonl, got {directory}; give the --workdir "
-            "of diffjax train"
-        )
-    row: dict[str, Any] = {}
-    for line in path.read_text().splitlines():
-        try:
-            row.update(json.loads(line))
-        except ValueError:  # cut short by a kill
-            continue
-    return row
 
 
 def _cell(value: Any) -> str:
