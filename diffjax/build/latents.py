@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from diffjax import hvae, vae, vq
@@ -151,9 +152,10 @@ def usage(counts: np.ndarray) -> dict[str, Any]:
     Args: counts: [K] over the whole set.
     Returns: JSON, by these names (no unit).
     """
+    found = jnp.asarray(counts)
     return {
-        "perplexity": float(vq.usage.perplexity(counts)),
-        "used": float(vq.usage.used(counts)),
+        "perplexity": float(vq.usage.perplexity(found)),
+        "used": float(vq.usage.used(found)),
         "counts": counts.tolist(),
     }
 

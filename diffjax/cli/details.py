@@ -27,11 +27,11 @@ def section(runs: Sequence[Shown]) -> str:
     """
     cards = []
     for run in runs:
-        drawn = [losses(run), divergences(run), codes(run)]
+        drawn = [losses(run), divergences(run), codes(run), newest(run)]
         figures = "".join(f"<figure>{part}</figure>" for part in drawn if part)
         cards.append(
             f'<section class="card"><h3>{escape(run.name)}</h3>'
-            f'<div class="grid charts">{figures}</div>{_metrics(run)}</section>'
+            f'<div class="grid charts">{figures}</div></section>'
         )
     return f'<h2>Run by run</h2><div class="grid runs">{"".join(cards)}</div>'
 
@@ -128,9 +128,20 @@ def codes(run: Shown) -> str:
     return f"{chart}<figcaption>{told}</figcaption>"
 
 
-def _metrics(run: Shown) -> str:
+def newest(run: Shown) -> str:
+    r"""The newest value of every metric.
+
+        name: value
+
+    Args: run: Shown.
+    Returns: HTML, "" if there are none (no unit).
+    """
+
     def cell(value: Any) -> str:
         return "–" if value is None else f"{value:.5g}"
 
-    told = [f"{escape(k)} <b>{cell(v)}</b>" for k, v in last(run.rows).items()]
-    return f'<p class="note">{" · ".join(told)}</p>' if told else ""
+    told = "".join(
+        f"<dt>{escape(name)}</dt><dd>{cell(value)}</dd>"
+        for name, value in last(run.rows).items()
+    )
+    return f"<dl>{told}</dl>" if told else ""

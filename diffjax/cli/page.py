@@ -14,6 +14,7 @@ from diffjax.cli.shown import Shown
 from diffjax.cli.style import CSS
 from diffjax.train.metrics import replace
 
+MISSING = "–"
 HARMLESS = {"flatten", "tokens", "symmetric", "flip"}
 """Transforms that leave a code length comparable."""
 
@@ -87,12 +88,13 @@ def table(runs: Sequence[Shown]) -> str:
     lines = []
     for run in runs:
         cells = "".join(
-            f'<td class="{kind}" data-name="{escape(name)}">{escape(cell)}</td>'
+            f'<td class="{kind}{" none" * (cell == MISSING)}" data-name='
+            f'"{escape(name)}">{escape(cell)}</td>'
             for (name, _, kind), cell in zip(
                 columns, _cells(run, measured), strict=True
             )
         )
-        lines.append(f"<tr><td>{escape(run.name)}</td>{cells}</tr>")
+        lines.append(f"<tr><td>{_name(run)}</td>{cells}</tr>")
     return (
         f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
@@ -134,8 +136,8 @@ def samples(runs: Sequence[Shown]) -> str:
     Returns: HTML, "" if there are none (no unit).
     """
     figures = []
-    for run in runs:
-        told = f"<figcaption><b>{escape(run.name)}</b> {escape(_model(run))}"
+    for run in sorted(runs, key=lambda run: run.picture is None):
+        told = f"<figcaption><b>{_name(run)}</b> {escape(_model(run))}"
         told += "</figcaption>"
         if run.picture is not None:
             figures.append(("", f"{image(run.picture, run.name)}{told}"))
@@ -156,7 +158,7 @@ def chains(runs: Sequence[Shown]) -> str:
     """
     found = []
     for run in runs:
-        title = f"<h3>{escape(run.name)}</h3>"
+        title = f"<h3>{_name(run)}</h3>"
         if run.frames:
             number = len(run.frames)
             told = ["x_T", *[""] * (number - 2), "x_0"][-number:]
@@ -185,6 +187,10 @@ def image(png: bytes, told: str) -> str:
     return f'<img alt="{escape(told)}" src="data:image/png;base64,{data}">'
 
 
+def _name(run: Shown) -> str:
+    return escape(run.name).replace("_", "_<wbr>")
+
+
 def _subscript(name: str) -> str:
     letter, _, index = name.partition("_")
     return f"{letter}<sub>{index}</sub>" if index else "&nbsp;"
@@ -197,8 +203,8 @@ def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
     return [
         _model(run),
         str(run.config["data"]["name"]),
-        "–" if size is None else f"{size:,}",
-        str(newest.get("step", "–")),
+        MISSING if size is None else f"{size:,}",
+        str(newest.get("step", MISSING)),
         number(newest.get("loss")),
         number(newest.get("eval_loss")),
         *(number(_mean(found, name)) for name in ("rate", "distortion")),
@@ -216,7 +222,7 @@ def number(value: Any) -> str:
     Returns: text (no unit).
     """
     if value is None or math.isnan(value):
-        return "–"
+        return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     return f"{value:.4g}" if abs(value) < 1e4 else short(value)
@@ -272,7 +278,7 @@ def _bars(group: Sequence[Shown]) -> str:
             )
         told = with_error(*_of(found, "bits/dim"))
         lines.append(
-            f'<div class="length"><b>{escape(run.name)}</b>'
+            f'<div class="length"><b>{_name(run)}</b>'
             f'<div class="track">{parts}</div><span class="num">{told}</span></div>'
         )
     return "".join(lines)
