@@ -11,7 +11,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from diffjax import build
 from diffjax.cli.runs import Run
 from diffjax.evaluate import Moments, summary
-from diffjax.types import Array
 
 
 class Seen(NamedTuple):
@@ -22,7 +21,7 @@ class Seen(NamedTuple):
     """
 
     terms: summary.Terms[Moments]
-    counts: Array
+    counts: jax.Array
 
 
 def over(run: Run, seed: int, *, batch_size: int, num: int) -> Iterator[Seen]:
@@ -92,7 +91,7 @@ def _nothing(run: Run, size: int) -> Seen:
     return Seen(summary.zero(bound.divergences.shape[-1]), jnp.asarray(counts))
 
 
-def _counts(run: Run, params, batch) -> Array:
+def _counts(run: Run, params, batch) -> jax.Array:
     coder = run.experiment.model.coder
     if coder is None:
         return jnp.zeros((len(batch["x"]), 0), jnp.int32)
