@@ -9,14 +9,14 @@ import numpy as np
 
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
-from diffjax.build.model import Context, Model, expect_whole
+from diffjax.build.model import Context, Model, expect_whole, objectives
 from diffjax.core import schedules
 from diffjax.core.bounds import Bound
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
 from diffjax.d3pm.objective import unguided
 from diffjax.ddpm.objective import example_net as ddpm_net
-from diffjax.types import Array, Batch, Params
+from diffjax.types import Array, Batch, Net, Objective, Params
 
 FRAMES = 32
 """Of a chain, about so many are kept."""
@@ -116,8 +116,12 @@ def ddpm_model(
 
     kind = {"parameterization": parameterization}
     walk = functools.partial(ddpm.trajectory, step=move, ts=ts)
+
+    def objective_of(net: Net) -> Objective:
+        return ddpm.objective(net, table, weight=weight, **kind)
+
     return Model(
-        ddpm.objective(net, table, weight=weight, **kind),
+        *objectives(context.net, objective_of, net),
         ddpm.sampler(net, table, data.shape, step=move, ts=ts, guide=guide, **kind),
         bound,
         _chain(walk, denoise, table, data.shape, steps),
@@ -158,10 +162,14 @@ def d3pm_model(
     def denoise(params: Params) -> Any:
         return guided["guide"](d3pm_net(net, params))
 
-    objective = tables.make("model.loss", LOSSES, loss)
+    cost = tables.make("model.loss", LOSSES, loss)
+
+    def objective_of(net: Net) -> Objective:
+        return d3pm.objective(net, family, loss=cost, **guided)
+
     walk = functools.partial(d3pm.samplers.trajectory, predict=predict, ts=ts)
     return Model(
-        d3pm.objective(net, family, loss=objective, **guided),
+        *objectives(context.net, objective_of, net),
         d3pm.sampler(net, family, data.shape, predict=predict, ts=ts, **guided),
         d3pm_bound(net, family, predict=predict, **guided),
         _chain(walk, denoise, family, data.shape, steps),

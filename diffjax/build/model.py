@@ -1,17 +1,28 @@
 """What a model is to the commands, and what it is built from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from diffjax import train
+from diffjax.build import tables
 from diffjax.build.data import Prepared
 from diffjax.core.bounds import Bound
-from diffjax.types import Array, Batch, Objective, Params, Sampler, StatefulObjective
+from diffjax.types import (
+    Array,
+    Batch,
+    Net,
+    Objective,
+    Params,
+    Sampler,
+    StatefulObjective,
+)
 
 
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
-    objective: to train.
+    objective: to train, with dropout if the networks have it.
+    evaluated: the same to evaluate, without.
     sampler: (params, rng, num) -> [num, ...].
     bound: (params, rng, batch) -> Bound.
     chain: (params, rng, num) -> [num, frames, ...], noisiest first, or None.
@@ -19,6 +30,7 @@ class Model(NamedTuple):
     """
 
     objective: Objective | StatefulObjective
+    evaluated: Objective | StatefulObjective
     sampler: Sampler
     bound: Callable[[Params, Array, Batch], Bound]
     chain: Callable[[Params, Array, int], Array] | None = None
@@ -36,6 +48,24 @@ class Context(NamedTuple):
     data: Prepared
     net: Any
     axis_name: str | None
+
+
+def objectives(
+    spec: Any, objective_of: Callable[..., Objective], *nets: Net
+) -> tuple[Objective, Objective]:
+    r"""What to train, with the dropout of a configuration, and what to evaluate.
+
+        train.dropped(objective_of, *nets),    objective_of(*nets)
+
+    Args: spec: of the networks, with "dropout" or without.  objective_of: nets ->
+        Objective, whose loss is a mean over examples.  nets: of the spec.
+    Returns: two of Objective, the same one twice if nothing is dropped.
+    """
+    plain = objective_of(*nets)
+    rate = spec.get("dropout", 0.0) if isinstance(spec, Mapping) else 0.0
+    if not tables.number("net.dropout", rate, least=0) < 1:
+        raise ValueError(f"expected net.dropout < 1, got {rate}; try 0.1")
+    return (train.dropped(objective_of, *nets) if rate else plain), plain
 
 
 def expect_whole(data: Prepared, reader: str) -> None:

@@ -44,7 +44,7 @@ def evaluation(
     Args: experiment: Experiment.  seed: of the noise.  batch_size: of the global batch.
     Returns: state -> metrics by name (units of the objective).
     """
-    layout, objective = experiment.devices.layout, experiment.model.objective
+    layout, objective = experiment.devices.layout, experiment.model.evaluated
     measure = layout.measure(partial(train.eval_step, objective))
     host, hosts = jax.process_index(), jax.process_count()
 
