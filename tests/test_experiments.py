@@ -61,10 +61,12 @@ def test_an_experiment_fits_together(file, digits_dir):
             params, memory, keys, batch
         )
         params = model.trained(params, memory)
+        if model.error:
+            return metrics, model.error.of(params, batch), None
         return metrics, model.bound(params, keys, batch).elbo, draw(params, keys, num)
 
     draw = model.chain or model.sampler
     metrics, elbo, drawn = jax.eval_shape(run, jax.random.key(0), batch)
     assert metrics["loss"].shape == () and elbo.shape == (num,)
     frames = (6,) if model.chain else ()
-    assert drawn.shape == (num, *frames, *found.data.shape)
+    assert drawn is None or drawn.shape == (num, *frames, *found.data.shape)

@@ -18,23 +18,36 @@ from diffjax.types import (
 )
 
 
+class Error(NamedTuple):
+    """How far reconstructions are from the data.
+
+    of: (params, batch) -> [B].
+    unit: its own.
+    """
+
+    of: Callable[[Params, Batch], Array]
+    unit: str
+
+
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
     objective: to train, with dropout if the networks have it.
     evaluated: the same to evaluate, without.
-    sampler: (params, rng, num) -> [num, ...].
-    bound: (params, rng, batch) -> Bound.
+    sampler: (params, rng, num) -> [num, ...], or None if it is no generator.
+    bound: (params, rng, batch) -> Bound, or None if it has no likelihood.
     chain: (params, rng, num) -> [num, frames, ...], noisiest first, or None.
-    trained: (params, memory) -> the params that the three take.
+    trained: (params, memory) -> the params that these take.
+    error: of its reconstructions, if it has no bound.
     """
 
     objective: Objective | StatefulObjective
     evaluated: Objective | StatefulObjective
-    sampler: Sampler
-    bound: Callable[[Params, Array, Batch], Bound]
+    sampler: Sampler | None
+    bound: Callable[[Params, Array, Batch], Bound] | None
     chain: Callable[[Params, Array, int], Array] | None = None
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
+    error: Error | None = None
 
 
 class Context(NamedTuple):

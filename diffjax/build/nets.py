@@ -16,7 +16,7 @@ CHOICES: tables.Choices = {
     "param_dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
 }
 WITHOUT = {"num_classes": 0}
-"""Objectives give networks no labels: better refused than ignored."""
+"""Labels are the model's matter: of a network alone, better refused than ignored."""
 DENOISERS: tables.Table = {
     "mlp": mlp.ResidualMLP,
     "unet": unet.UNet,
@@ -32,17 +32,30 @@ CATEGORICAL: tables.Table = {
 """(x integer [B, ...], t [B]) -> logits [B, ..., K]."""
 
 
-def denoiser(spec: Any, shape: tuple[int, ...]) -> Any:
+def denoiser(
+    spec: Any, shape: tuple[int, ...], *, outputs: int = 1, labels: int = 0
+) -> Any:
     r"""A network for real-valued diffusion.
 
-        (x_t [B, *shape], t [B]) -> [B, *shape]
+        (x_t [B, *shape], t [B], label [B] if there are any) -> [B, ..., outputs C]
 
-    Args: spec: of the configuration.  shape: of one example.
+    Args: spec: of the configuration.  shape: [..., C] of one example.  outputs: numbers
+        for each of x_t.  labels: how many, that of no class included.
     Returns: Net.
     """
     _images(spec, shape, ("unet", "dit", "flat_unet"))
-    channels = {"out_channels": shape[-1], "channels": shape[-1]}
-    given = {"shape": shape, **channels, **WITHOUT}
+    channels = outputs * shape[-1]
+    if tables.name(spec) == "flat_unet" and outputs > 1:
+        raise ValueError(
+            "expected a network with channels to spare for a learned variance, got "
+            "'flat_unet'; take unet, dit or mlp"
+        )
+    given = {
+        "shape": (*shape[:-1], channels),
+        "out_channels": channels,
+        "channels": channels,
+        "num_classes": labels,
+    }
     return tables.make("net", DENOISERS, spec, given=given, choices=CHOICES)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,15 +30,14 @@ class Wish(NamedTuple):
     num: samples.
     seed: of all of them.
     chunk: drawn at once.
-    steps: of the chain, all if None.
-    sampler: its step, that of the configuration if None.
+    model: options of the model to set otherwise, None to leave them: steps of the
+        chain, its step, label and guidance.
     """
 
     num: int
     seed: int
     chunk: int
-    steps: int | None
-    sampler: str | None
+    model: Mapping[str, Any]
 
 
 def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> None:
@@ -95,10 +94,14 @@ def sample(directory: str, wish: Wish, out: str | None) -> None:
     _check(wish)
     from diffjax.cli import pictures, runs
 
-    options = {"steps": wish.steps, "step": wish.sampler}
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: value for key, value in wish.model.items() if value is not None}
     run = runs.read(directory, model=given)
     model, shown = run.experiment.model, run.experiment.data
+    if model.sampler is None:
+        raise ValueError(
+            f"expected a model to draw from, got {run.config['model']['name']}, which "
+            "has no prior; `diffjax evaluate` says how well it reconstructs"
+        )
     mesh = run.experiment.devices.layout.mesh
     draw = runs.by_example(mesh, model.sampler, min(wish.chunk, wish.num))
     parts = runs.chunks(draw, run.params, wish.seed, wish.num)
@@ -127,7 +130,14 @@ def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
     from diffjax.build import pretrained
     from diffjax.cli import pictures, runs
 
-    found = pretrained.load(directory, steps=wish.steps, step=wish.sampler)
+    for key in ("label", "guidance"):
+        if wish.model[key] is not None:
+            raise ValueError(
+                f"expected no --{key} with --from-diffusers, got {wish.model[key]}; "
+                "these networks know of no classes"
+            )
+    steps, step = wish.model["steps"], wish.model["step"]
+    found = pretrained.load(directory, steps=steps, step=step)
     draw = runs.by_example(found.mesh, found.sampler, min(wish.chunk, wish.num))
     parts = runs.chunks(draw, found.params, wish.seed, wish.num)
     x = np.concatenate(list(_shown(parts, wish.num, "sample")))
@@ -142,6 +152,8 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
     r"""The bound on log p(x) of a run, on the test split.
 
         mean and standard error of -elbo, distortion and rate; directory/evaluation.json
+
+    An autoencoder has no likelihood: of it, the error of its reconstructions.
 
     Args: directory: of the run.  seed: of the noise in the bound.  batch_size: examples
         at once.  num: only the first so many, all if None.
@@ -160,10 +172,15 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
     for part in _shown(bounds.first(terms, total), total, "example"):
         for name, values in part.items():
             rows.setdefault(name, []).append(values)
-    found = bounds.summary({n: np.concatenate(v) for n, v in rows.items()}, data)
+    error = run.experiment.model.error
+    unit = "nats" if error is None else error.unit
+    values = {n: np.concatenate(v) for n, v in rows.items()}
+    found = bounds.summary(values, data, unit=unit)
     print(f"{data.name}: {total} test examples, step {run.step}")
-    for name, (mean, error, unit) in found.items():
-        print(f"  {name:<12} {mean:12.4f} +- {error:.4f} {unit}")
+    if error is not None:
+        print("  an autoencoder has no likelihood; how well it reconstructs:")
+    for name, (mean, spread, unit) in found.items():
+        print(f"  {name:<12} {mean:12.4f} +- {spread:.4f} {unit}")
     told = {name: {"mean": m, "se": e, "unit": u} for name, (m, e, u) in found.items()}
     report = {"step": run.step, "examples": total, "seed": seed, **told}
     path = Path(directory) / "evaluation.json"

@@ -58,6 +58,7 @@ def test_tokens_in_the_padding_never_change_what_is_said_of_the_others():
     def said(params, first, second):
         bare = {"x": TOKENS % 4}
         aware = d3pm.objective(net, process, **told).loss
+        losses = [aware(params, KEY, b)[0] for b in (bare, first, second)]
         blind = d3pm.objective(net, process).loss
         return losses, [blind(params, KEY, b)[0] for b in (bare, first, second)]
 
