@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: test test-fast test-interop lint bench bench-vq bench-vae clean
+.PHONY: test test-fast test-interop lint bench bench-vq bench-vae bench-nets clean
 
 test: $(INSTALLED)
 	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
@@ -31,6 +31,9 @@ bench: .venv-bench/installed
 
 bench-vq: .venv-bench/installed
 	.venv-bench/bin/python experiments/benchmarks/vq.py
+
+bench-nets: .venv-bench/installed
+	.venv-bench/bin/python experiments/benchmarks/nets.py
 
 bench-vae: .venv-bench/installed
 	.venv-bench/bin/python experiments/benchmarks/vae_digits.py
