@@ -51,4 +51,4 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-newer .venv-bench build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-newer .venv-bench build *.egg-info .pytest_cache .jax_cache .ruff_cache .mypy_cache
