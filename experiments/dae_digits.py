@@ -2,7 +2,8 @@
 
     diffjax train experiments/dae_digits.py --workdir runs/dae_digits
 
-COST. Expected: EXPECTED
+2000 steps, half a minute on two busy CPU cores. Expected: a squared
+error of 0.68 +- 0.03 for a clean test digit, of noise whose square is 5.8.
 """
 
 

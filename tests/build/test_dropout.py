@@ -2,6 +2,7 @@
 
 import functools
 import re
+import types
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from build.models import batch_of, model_of
 from diffjax import train
+from diffjax.cli import events
 
 KEYS = jax.random.split(jax.random.key(1), 4)
 MOONS = {"name": "moons", "num": 40}
@@ -96,3 +98,14 @@ def test_where_it_cannot_act_it_is_refused():
     data, spec, net = MODELS["ddpm"]
     with pytest.raises(ValueError, match="expected net.dropout < 1, got 1.0; try 0.1"):
         model_of(data, spec, {**net, "dropout": 1.0})
+
+
+def test_the_command_line_evaluates_without_it():
+    seen = []
+    layout = types.SimpleNamespace(measure=lambda step: seen.append(step.args[0]))
+    experiment = types.SimpleNamespace(
+        devices=types.SimpleNamespace(layout=layout),
+        model=types.SimpleNamespace(objective="dropping", evaluated="whole"),
+    )
+    events.evaluation(experiment, 0, 4)
+    assert seen == ["whole"]
