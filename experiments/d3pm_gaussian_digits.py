@@ -2,7 +2,8 @@
 
     diffjax train experiments/d3pm_gaussian_digits.py --workdir runs/d3pm_gaussian_digits
 
-COST. Expected: EXPECTED
+1000 steps, two minutes on two busy CPU cores. Expected, of one run: 2.21 bits/dim
+(standard error 0.02) on the test digits (log2 17 = 4.09).
 """  # noqa: E501
 
 
