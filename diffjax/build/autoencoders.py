@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from diffjax import ae
 from diffjax.build import nets, tables
@@ -107,10 +108,12 @@ def ae_model(
         )
     said = (data.levels,) if error == "cross_entropy" else ()
     # A sparse code's penalty is no mean over examples, so none has masks of its own.
-    enc, dec, _ = nets.pair(
+    enc, dec, places = nets.pair(
         context.net, data.shape, latent, said, fixed={"dropout": 0.0}
     )
     kind: Kind = tables.make("model.loss", LOSSES, loss)
+    # What does not fit a code of this size is told now, before a run is begun.
+    jax.eval_shape(kind.code, jax.ShapeDtypeStruct((*places, latent), jnp.float32))
     options: dict[str, Any] = {"error": compare}
     if kind.collective:
         options["axis_name"] = context.axis_name

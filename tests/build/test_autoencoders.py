@@ -70,6 +70,7 @@ MISTAKES = [
     ({"loss": {"name": "l1", "lam": -1.0}}, "expected model.loss.lam"),
     ({"loss": {"name": "kl_sparse", "lam": 1.0, "rho": 1.0}}, "rho in .0, 1., got 1.0"),
     ({"loss": {"name": "k_sparse", "k": 0}}, "expected model.loss.k to be a whole"),
+    ({"loss": {"name": "k_sparse", "k": 3}}, "expected 1 <= k <= 2, the latent, got"),
     ({"loss": {"name": "hutchinson", "lam": 1.0, "num": 0}}, "expected model.loss.num"),
     ({"loss": "sparse"}, "k_sparse"),
     ({"error": "squared"}, "did you mean 'squared_error'"),
