@@ -187,6 +187,11 @@ def test_evaluate_prints_the_bound_with_its_standard_error(run, capsys):
     assert one["-elbo"]["mean"] == pytest.approx(total, rel=1e-5)
     bits = one["-elbo"]["mean"] / (64 * np.log(2))
     assert one["bits/dim"]["mean"] == pytest.approx(bits, rel=1e-6)
+    assert (one["dims"], one["examples"]) == (64, 9)
+    layers = one["divergences"]["mean"]
+    assert len(layers) == len(one["divergences"]["se"]) == 3  # t = 2, 3, 4
+    total = sum(layers) + one["prior"]["mean"]
+    assert one["rate"]["mean"] == pytest.approx(total, rel=1e-5)
 
 
 def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):

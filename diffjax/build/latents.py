@@ -2,16 +2,18 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from diffjax import hvae, vae, vq
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.model import Context, Model, expect_whole, objectives
+from diffjax.build.model import Coder, Context, Model, expect_whole, objectives
 from diffjax.core import likelihoods
+from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.types import Array, Batch, Params
 
@@ -118,13 +120,50 @@ def vqvae_model(
         decay=decay,
         axis_name=context.axis_name,
     )
+
+    def codes(params: Params, batch: Batch) -> Array:
+        latent = of_example(enc, params["enc"])
+
+        def of_one(x: Array) -> Array:
+            return quantizer.apply(params["codebook"], latent(x)).codes
+
+        return jax.vmap(of_one)(batch["x"])
+
     return Model(
         objective,
         objective,
         vq.trained.sampler(dec, quantizer, prior, places, emit=said.draw),
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
         trained=lambda params, memory: {**params, "codebook": memory.codebook},
+        coder=Coder(K, codes),
     )
+
+
+def counts(codes: Array, K: int) -> Array:
+    r"""How often each example uses each code.
+
+        c_ik = sum over positions of 1[codes_i = k]
+
+    Args: codes: integer [B, ...].  K: codes there are.
+    Returns: integer [B, K] (codes, no unit).
+    """
+    return jax.vmap(lambda one: vq.usage.counts(one, K))(codes)
+
+
+def usage(counts: np.ndarray) -> dict[str, Any]:
+    r"""How a data set uses a codebook.
+
+        perplexity, share of the codes used, counts
+
+    Args: counts: [K] over the whole set.
+    Returns: JSON, by these names (no unit).
+    """
+    found = jnp.asarray(counts)
+    return {
+        "perplexity": float(vq.usage.perplexity(found)),
+        "used": float(vq.usage.used(found)),
+        "counts": counts.tolist(),
+    }
 
 
 class _Said(NamedTuple):

@@ -29,6 +29,17 @@ class Error(NamedTuple):
     unit: str
 
 
+class Coder(NamedTuple):
+    """The codes of a model that has some, to see how many are used.
+
+    K: codes there are.
+    codes: (params, batch) -> integer [B, ...].
+    """
+
+    K: int
+    codes: Callable[[Params, Batch], Array]
+
+
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
@@ -39,6 +50,7 @@ class Model(NamedTuple):
     chain: (params, rng, num) -> [num, frames, ...], noisiest first, or None.
     trained: (params, memory) -> the params that these take.
     error: of its reconstructions, if it has no bound.
+    coder: Coder, or None.
     """
 
     objective: Objective | StatefulObjective
@@ -48,6 +60,7 @@ class Model(NamedTuple):
     chain: Callable[[Params, Array, int], Array] | None = None
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
     error: Error | None = None
+    coder: Coder | None = None
 
 
 class Context(NamedTuple):

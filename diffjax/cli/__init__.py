@@ -20,6 +20,7 @@ examples:
   diffjax sample runs/classes --num 64 --label 3 --guidance 2.0
   diffjax evaluate runs/digits
   diffjax report runs/*
+  diffjax report runs/* --html report.html
 
 The train command goes on by itself where an earlier one in the same --workdir was
 stopped. On a TPU pod slice start it on every host; under SLURM start it with srun.
@@ -75,7 +76,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
     elif args.command == "evaluate":
         commands.evaluate(args.run, args.seed, args.batch_size, args.num)
     elif args.command == "report":
-        commands.report(args.run)
+        commands.report(args.run, args.html)
     else:
         commands.listing()
 
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--num", type=int, help="only the first so many examples")
     report = command("report", "the last metrics of runs, side by side")
     report.add_argument("run", nargs="+", metavar="DIR", help="directories of runs")
+    report.add_argument("--html", metavar="FILE", help="write a page of all there is")
     command("list", "the names that a configuration can use, with their options")
     return parser
 

@@ -1,6 +1,7 @@
-"""The bound of a run on its test split, or its error, example by example."""
+"""The bound of a run on its test split, or its error, on all devices."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -8,86 +9,125 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from diffjax import build
-from diffjax.build.data import Prepared
 from diffjax.cli.runs import Run
+from diffjax.evaluate import Moments, moments, summary
+
+T = TypeVar("T")
 
 
-def terms(run: Run, seed: int, *, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    r"""The terms of every test example, in order, on all devices.
+class Seen(NamedTuple):
+    """What is known after some test examples.
 
-        -elbo = rate + distortion,    the noise of example i from (seed, i);
-        or error(x, x_hat) where there is no bound
+    terms: of the bound, nats.
+    counts: [K] how often each code was used; [0] where there are no codes.
+    """
+
+    terms: summary.Terms[Moments]
+    counts: jax.Array
+
+
+def over(run: Run, seed: int, *, batch_size: int, num: int) -> Iterator[Seen]:
+    r"""The bound over the first test examples, as it goes on.
+
+        -elbo = rate + distortion,    the noise of example i from (seed, i)
+
+    No example's own terms leave the devices.
 
     Args: run: Run.  seed: of the noise.  batch_size: at once, rounded up to a multiple
-        of the devices.
-    Returns: iterator of {"-elbo", "rate", "distortion"}, [n] nats each, or of
-        {"reconstruction error"}, [n] in the unit of the model's error.
+        of the devices.  num: examples, as many as there are at most.
+    Returns: iterator of Seen, after every batch; the last one is of all, nats.
     """
-    mesh = run.experiment.devices.layout.mesh
-    size = -(-batch_size // mesh.size) * mesh.size
-    spread = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
-    model = run.experiment.model
+    bound = run.experiment.model.bound
+    assert bound is not None  # `errors` is for models without one
+    size = _size(run, batch_size)
 
-    def of_batch(params, keys, batch):
-        if model.error is not None:
-            return {"reconstruction error": model.error.of(params, batch)}
-        assert model.bound is not None  # one of the two is there
-        bound = model.bound(params, keys, batch)
-        parts = {"rate": bound.rate, "distortion": bound.distortion}
-        return {"-elbo": -bound.elbo, **parts}
+    def see(seen: Seen, params, keys, batch, mask) -> Seen:
+        used = jnp.where(mask[:, None], _counts(run, params, batch), 0)
+        terms = summary.update(seen.terms, bound(params, keys, batch), mask=mask)
+        return Seen(terms, seen.counts + jnp.sum(used, axis=0))
+
+    return _walk(run, seed, size, num, see, _nothing(run, bound, size))
+
+
+def errors(run: Run, seed: int, *, batch_size: int, num: int) -> Iterator[Moments]:
+    r"""The error of reconstructions of the first test examples, as it goes on.
+
+        error(x, x_hat),    for a model without a likelihood
+
+    Args: run, seed, batch_size, num: as for `over`.
+    Returns: iterator of Moments of [], in the unit of the model's error.
+    """
+    error = run.experiment.model.error
+    assert error is not None  # `over` is for models with a bound
+
+    def see(seen: Moments, params, keys, batch, mask) -> Moments:
+        found = error.of(params, batch)
+        return moments.update(moments.squares, seen, found, mask=mask)
+
+    nothing = moments.zero(moments.squares, ())
+    return _walk(run, seed, _size(run, batch_size), num, see, nothing)
+
+
+def estimates(seen: Seen, dims: int) -> dict[str, tuple[summary.Estimate, str]]:
+    r"""Means and standard errors, and bits/dim of what is a code length.
+
+        bits/dim = nats / (D log 2)
+
+    Args: seen: Seen.  dims: D.
+    Returns: name -> (Estimate, unit), nats and bits/dim.
+    """
+    found = {
+        name: summary.estimate(moments)
+        for name, moments in seen.terms._asdict().items()
+    }
+    elbo = found.pop("elbo")
+    length = elbo._replace(mean=-elbo.mean)
+    nats = {"-elbo": length, **found}
+    return {
+        "bits/dim": (summary.bits(length, dims), "bits/dim"),
+        **{name: (value, "nats") for name, value in nats.items()},
+    }
+
+
+def _size(run: Run, batch_size: int) -> int:
+    num = run.experiment.devices.layout.mesh.size
+    return -(-batch_size // num) * num
+
+
+def _walk(
+    run: Run, seed: int, size: int, num: int, see: Callable[..., T], seen: T
+) -> Iterator[T]:
+    mesh = run.experiment.devices.layout.mesh
+    spread = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
 
     @jax.jit
-    def evaluate(params, seed, start, batch):
+    def update(seen: Any, params, seed, start, batch, mask):
+        index = start + jnp.arange(size)
         fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-        keys = fold_in(jax.random.key(seed), start + jnp.arange(size))
-        return of_batch(params, keys, batch)
+        keys = fold_in(jax.random.key(seed), index)
+        return see(seen, params, keys, batch, mask & (index < num))
 
     data = build.data.test_batches(run.experiment.data, seed, batch_size=size)
     for i, batch in enumerate(data):
-        kept = batch.pop("mask")
-        placed = jax.device_put(batch, spread)
-        found = evaluate(run.params, jnp.uint32(seed), jnp.uint32(i * size), placed)
-        yield {name: np.asarray(value)[kept] for name, value in found.items()}
-
-
-def first(
-    parts: Iterable[dict[str, np.ndarray]], total: int
-) -> Iterator[dict[str, np.ndarray]]:
-    r"""The terms of the first examples.
-
-        examples 0 .. total - 1
-
-    Args: parts: of `terms`.  total: how many.
-    Returns: iterator as `terms` is, nats.
-    """
-    for part in parts:
-        part = {name: values[:total] for name, values in part.items()}
-        total -= len(next(iter(part.values())))
-        yield part
-        if total <= 0:
+        if i * size >= num:
             return
+        mask, placed = batch.pop("mask"), jax.device_put(batch, spread)
+        start = jnp.uint32(i * size)
+        seen = update(seen, run.params, jnp.uint32(seed), start, placed, mask)
+        yield seen
 
 
-def summary(
-    values: Mapping[str, np.ndarray], data: Prepared, *, unit: str = "nats"
-) -> dict[str, tuple[float, float, str]]:
-    r"""Means and standard errors, and bits/dim of what is a code length.
+def _nothing(run: Run, bound: Callable[..., Any], size: int) -> Seen:
+    batch = build.data.first(run.experiment.data, batch_size=size)
+    keys = jax.random.split(jax.random.key(0), size)
+    terms = jax.eval_shape(bound, run.params, keys, batch)
+    coder = run.experiment.model.coder
+    counts = np.zeros(coder.K if coder else 0, np.int32)
+    return Seen(summary.zero(terms.divergences.shape[-1]), jnp.asarray(counts))
 
-        mean = 1/n sum v_i,    s.e. = sqrt( sum (v_i - mean)^2 / (n (n - 1)) )
-        bits/dim = nats / (D log 2)
 
-    Args: values: name -> [n].  data: of the run.  unit: of the values.
-    Returns: name -> (mean, standard error, unit), this unit and bits/dim.
-    """
-
-    def moments(nats: np.ndarray, unit: str) -> tuple[float, float, str]:
-        nats = nats.astype(np.float64)
-        error = nats.std(ddof=1) / np.sqrt(len(nats)) if len(nats) > 1 else np.nan
-        return float(nats.mean()), float(error), unit
-
-    found = {name: moments(each, unit) for name, each in values.items()}
-    if "-elbo" not in values:
-        return found
-    dims = int(np.prod(data.shape))
-    bits = moments(values["-elbo"] / (dims * np.log(2)), "bits/dim")
-    return {"bits/dim": bits, **found}
+def _counts(run: Run, params, batch) -> jax.Array:
+    coder = run.experiment.model.coder
+    if coder is None:
+        return jnp.zeros((len(batch["x"]), 0), jnp.int32)
+    return build.latents.counts(coder.codes(params, batch), coder.K)

@@ -1,8 +1,7 @@
 """What the commands do."""
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,7 +150,7 @@ def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
 def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> None:
     r"""The bound on log p(x) of a run, on the test split.
 
-        mean and standard error of -elbo, distortion and rate; directory/evaluation.json
+        mean and standard error of each term; directory/evaluation.json
 
     An autoencoder has no likelihood: of it, the error of its reconstructions.
 
@@ -162,41 +161,77 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
     tables.number("--batch-size", batch_size, least=1, whole=True)
     if num is not None:
         tables.number("--num", num, least=2, whole=True)
-    from diffjax.cli import bounds, runs
+    from diffjax.cli import results, runs
 
     run = runs.read(directory)
     data = run.experiment.data
     total = min(num or data.test.num, data.test.num)
-    terms = bounds.terms(run, seed, batch_size=batch_size)
-    rows: dict[str, list[np.ndarray]] = {}
-    for part in _shown(bounds.first(terms, total), total, "example"):
-        for name, values in part.items():
-            rows.setdefault(name, []).append(values)
-    error = run.experiment.model.error
-    unit = "nats" if error is None else error.unit
-    values = {n: np.concatenate(v) for n, v in rows.items()}
-    found = bounds.summary(values, data, unit=unit)
     print(f"{data.name}: {total} test examples, step {run.step}")
-    if error is not None:
-        print("  an autoencoder has no likelihood; how well it reconstructs:")
-    for name, (mean, spread, unit) in found.items():
-        print(f"  {name:<12} {mean:12.4f} +- {spread:.4f} {unit}")
-    told = {name: {"mean": m, "se": e, "unit": u} for name, (m, e, u) in found.items()}
-    report = {"step": run.step, "examples": total, "seed": seed, **told}
-    path = Path(directory) / "evaluation.json"
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    _written([path])
+    about = {
+        "step": run.step,
+        "examples": total,
+        "seed": seed,
+        "data": data.name,
+        "dims": math.prod(data.shape),
+        "parameters": runs.num_parameters(run),
+    }
+    has_bound = run.experiment.model.error is None
+    look = _bound if has_bound else _reconstructions
+    found, more = look(run, seed, batch_size, total)
+    _written([results.save_evaluation(Path(directory), {**about, **more}, found)])
 
 
-def report(directories: Sequence[str]) -> None:
+def _bound(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
+    """The bound's terms by name, and the usage of codes if there are any."""
+    from diffjax import build
+    from diffjax.cli import bounds
+
+    steps = bounds.over(run, seed, batch_size=batch_size, num=num)
+    *_, seen = _counted(steps, num, lambda seen: seen.terms.elbo)
+    found = bounds.estimates(seen, math.prod(run.experiment.data.shape))
+    _tell({name: found[name] for name in ("bits/dim", "-elbo", "rate", "distortion")})
+    if not seen.counts.size:
+        return found, {}
+    codes = build.latents.usage(np.asarray(seen.counts))
+    print(
+        f"  {'codes used':<12} {codes['used']:12.1%} of {seen.counts.size}, "
+        f"perplexity {codes['perplexity']:.1f}"
+    )
+    return found, {"codes": codes}
+
+
+def _reconstructions(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
+    """The error of a model without a likelihood, by name."""
+    from diffjax.cli import bounds
+    from diffjax.evaluate import summary
+
+    steps = bounds.errors(run, seed, batch_size=batch_size, num=num)
+    *_, seen = _counted(steps, num, lambda seen: seen)
+    unit = run.experiment.model.error.unit
+    found = {"reconstruction error": (summary.estimate(seen), unit)}
+    print("  an autoencoder has no likelihood; how well it reconstructs:")
+    _tell(found)
+    return found, {}
+
+
+def _tell(found: Mapping[str, Any]) -> None:
+    for name, ((mean, error), unit) in found.items():
+        print(f"  {name:<12} {mean:12.4f} +- {error:.4f} {unit}")
+
+
+def report(directories: Sequence[str], html: str | None) -> None:
     r"""The last metrics of runs, side by side.
 
-        the last line of each metrics.jsonl
+        the last line of each metrics.jsonl; all there is to see, as a page
 
-    Args: directories: of runs.
+    Args: directories: of runs.  html: file to write the page to, or None.
     Returns: nothing (no unit).
     """
-    rows = [_last(Path(directory)) for directory in directories]
+    from diffjax.cli import results
+
+    if html is not None:  # "runs/*" may hold the page of last time
+        directories = [d for d in directories if Path(d) != Path(html)]
+    rows = [results.last(results.metrics(Path(d))) for d in directories]
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = [["run", *names]]
     for directory, row in zip(directories, rows, strict=True):
@@ -206,6 +241,10 @@ def report(directories: Sequence[str]) -> None:
         cells = [line[0].ljust(widths[0])]
         cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)]
         print("  ".join(cells).rstrip())
+    if html is not None:
+        from diffjax.cli import page
+
+        _written([page.save(Path(html), directories)])
 
 
 def listing() -> None:
@@ -235,30 +274,23 @@ def _shown(parts: Iterable[Any], total: int, unit: str) -> Iterable[Any]:
 
     with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
         for part in parts:
-            bar.update(
-                len(next(iter(part.values())) if isinstance(part, dict) else part)
-            )
+            bar.update(len(part))
             yield part
+
+
+def _counted(
+    steps: Iterable[Any], total: int, moments_of: Callable[[Any], Any]
+) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="example", disable=None, leave=False) as bar:
+        for seen in steps:
+            bar.update(int(moments_of(seen).num) - bar.n)
+            yield seen
 
 
 def _written(paths: Sequence[Path]) -> None:
     print("wrote " + ", ".join(map(str, paths)))
-
-
-def _last(directory: Path) -> dict[str, Any]:
-    path = directory / "metrics.jsonl"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"expected a run with metrics.jsonl, got {directory}; give the --workdir "
-            "of diffjax train"
-        )
-    row: dict[str, Any] = {}
-    for line in path.read_text().splitlines():
-        try:
-            row.update(json.loads(line))
-        except ValueError:  # cut short by a kill
-            continue
-    return row
 
 
 def _cell(value: Any) -> str:

@@ -59,6 +59,17 @@ def read(directory: str, *, model: Mapping[str, Any] | None = None) -> Run:
     return Run(config, experiment, trained(experiment, state), step)
 
 
+def num_parameters(run: Run) -> int:
+    r"""The size of a model.
+
+        sum of the sizes of all leaves
+
+    Args: run: Run.
+    Returns: how many numbers (no unit).
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(run.params))
+
+
 def trained(experiment: build.Experiment, state: train.State) -> Any:
     r"""The parameters to use of a state: their average, if there is one.
 

@@ -1,0 +1,293 @@
+"""Runs as one page of HTML: no scripts, nothing loaded from elsewhere."""
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from diffjax.cli import details, shown
+from diffjax.cli.charts import short
+from diffjax.cli.results import last
+from diffjax.cli.shown import Shown
+from diffjax.cli.style import CSS
+from diffjax.train.metrics import replace
+
+MISSING = "–"
+HARMLESS = {"flatten", "tokens", "symmetric", "flip"}
+"""Transforms that leave a code length comparable."""
+
+
+def save(path: Path, directories: Sequence[str]) -> Path:
+    r"""Write the page.
+
+        path  <-  html of the runs
+
+    Args: path: of the file, its folder made if it is not there.  directories: of runs.
+    Returns: the path (no unit).
+    """
+    if path.is_dir():
+        raise ValueError(
+            f"expected a file for --html, got the directory {path}; try "
+            f"{path / 'report.html'}"
+        )
+    text = html(shown.read(directories))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In ASCII it reads the same whatever a server or an editor takes it for.
+    replace(path, text.encode("ascii", "xmlcharrefreplace").decode())
+    return path
+
+
+def html(runs: Sequence[Shown]) -> str:
+    r"""The page.
+
+        the table, code lengths, samples, chains, then each run by itself
+
+    Args: runs: of `shown.read`.
+    Returns: HTML (no unit).
+    """
+    parts = [table(runs), lengths(runs), samples(runs), chains(runs)]
+    parts.append(details.section(runs))
+    count = f"{len(runs)} run{'s' * (len(runs) != 1)}"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>diffjax: {count}</title>\n<style>{CSS}</style></head>\n<body>\n"
+        f'<header><h1>diffjax</h1><p class="soft">{count}, side by side</p></header>\n'
+        + "\n".join(filter(None, parts))
+        + "\n</body></html>\n"
+    )
+
+
+def table(runs: Sequence[Shown]) -> str:
+    r"""The runs, a line each.
+
+        model, data, parameters, rate, distortion, bits/dim, scores, last loss
+
+    Args: runs: as for `html`.
+    Returns: HTML (no unit).
+    """
+    columns = [
+        ("model", "", "word"),
+        ("data", "", "word"),
+        ("parameters", "", "num"),
+        ("step", "", "num"),
+        ("loss", "last", "num"),
+        ("test loss", "last", "num"),
+        ("rate", "nats", "num"),
+        ("distortion", "nats", "num"),
+        ("bits/dim", "± s.e.", "num"),
+    ]
+    measured = dict.fromkeys((s.metric, s.features) for r in runs for s in r.scores)
+    columns += [(metric, features, "num") for metric, features in measured]
+    head = "".join(
+        f'<th class="{kind}">{escape(name)}<small>{escape(unit)}</small></th>'
+        for name, unit, kind in columns
+    )
+    lines = []
+    for run in runs:
+        cells = "".join(
+            f'<td class="{kind}{" none" * (cell == MISSING)}" data-name='
+            f'"{escape(name)}">{escape(cell)}</td>'
+            for (name, _, kind), cell in zip(
+                columns, _cells(run, measured), strict=True
+            )
+        )
+        lines.append(f"<tr><td>{_name(run)}</td>{cells}</tr>")
+    return (
+        f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def lengths(runs: Sequence[Shown]) -> str:
+    r"""Bits per dimension of each data set, as bars.
+
+        rate + distortion, over D log 2
+
+    Args: runs: as for `html`.
+    Returns: HTML, "" if no run was evaluated (no unit).
+    """
+    groups: dict[str, list[Shown]] = {}
+    for run in runs:
+        if "bits/dim" in run.evaluation:
+            groups.setdefault(_comparable(run), []).append(run)
+    if not groups:
+        return ""
+    cards = "".join(
+        f'<div class="card"><h3>{escape(name)}</h3>{_bars(group)}</div>'
+        for name, group in groups.items()
+    )
+    return (
+        '<h2>Code lengths</h2><p class="soft">Bits per dimension of the test split: '
+        '<i class="key rate"></i>rate, what the latents cost, and '
+        '<i class="key distortion"></i>distortion, what is left to say of x. Only runs '
+        f'in one box compare.</p><div class="grid">{cards}</div>'
+    )
+
+
+def samples(runs: Sequence[Shown]) -> str:
+    r"""Samples of each run, side by side.
+
+        the grid of `diffjax sample`, else the last one of training
+
+    Args: runs: as for `html`.
+    Returns: HTML, "" if there are none (no unit).
+    """
+    figures = []
+    for run in sorted(runs, key=lambda run: run.picture is None):
+        told = f"<figcaption><b>{_name(run)}</b> {escape(_model(run))}"
+        told += "</figcaption>"
+        if run.picture is not None:
+            figures.append(("", f"{image(run.picture, run.name)}{told}"))
+        elif run.pieces:
+            text = "\n".join(map(escape, run.pieces))
+            figures.append((" wide", f"<pre>{text}</pre>{told}"))
+    inside = "".join(f'<figure class="card{w}">{f}</figure>' for w, f in figures)
+    return f'<h2>Samples</h2><div class="grid samples">{inside}</div>' * bool(inside)
+
+
+def chains(runs: Sequence[Shown]) -> str:
+    r"""How samples come to be, from noise to data.
+
+        x_T, ..., x_0
+
+    Args: runs: as for `html`.
+    Returns: HTML, "" if there are none (no unit).
+    """
+    found = []
+    for run in runs:
+        title = f"<h3>{_name(run)}</h3>"
+        if run.frames:
+            number = len(run.frames)
+            told = ["x_T", *[""] * (number - 2), "x_0"][-number:]
+            strip = "".join(
+                f"<figure>{image(frame, f'{run.name}, {i + 1} of {number}')}"
+                f"<span>{_subscript(name)}</span></figure>"
+                for i, (frame, name) in enumerate(zip(run.frames, told, strict=True))
+            )
+            found.append(f'{title}<div class="strip">{strip}</div>')
+        elif run.chain:
+            text = "\n\n".join(map(escape, run.chain))
+            found.append(f"{title}<pre>{text}</pre>")
+    cards = "".join(f'<div class="card">{part}</div>' for part in found)
+    return f'<h2>From noise to data</h2><div class="grid">{cards}</div>' * bool(cards)
+
+
+def image(png: bytes, told: str) -> str:
+    r"""A picture within the page.
+
+        data:image/png;base64,...
+
+    Args: png: the file.  told: for readers who do not see.
+    Returns: HTML (no unit).
+    """
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{escape(told)}" src="data:image/png;base64,{data}">'
+
+
+def _name(run: Shown) -> str:
+    return escape(run.name).replace("_", "_<wbr>")
+
+
+def _subscript(name: str) -> str:
+    letter, _, index = name.partition("_")
+    return f"{letter}<sub>{index}</sub>" if index else "&nbsp;"
+
+
+def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
+    found, newest = run.evaluation, last(run.rows)
+    size = found.get("parameters")
+    scores = {(s.metric, s.features): (s.value, s.standard_error) for s in run.scores}
+    return [
+        _model(run),
+        str(run.config["data"]["name"]),
+        MISSING if size is None else f"{size:,}",
+        str(newest.get("step", MISSING)),
+        number(newest.get("loss")),
+        number(newest.get("eval_loss")),
+        *(number(_mean(found, name)) for name in ("rate", "distortion")),
+        with_error(*_of(found, "bits/dim")),
+        *(with_error(*scores.get(key, (None, None))) for key in measured),
+    ]
+
+
+def number(value: Any) -> str:
+    r"""A number as a person reads it.
+
+        four digits
+
+    Args: value: a number, or None.
+    Returns: text (no unit).
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.4g}" if abs(value) < 1e4 else short(value)
+
+
+def with_error(value: Any, error: Any) -> str:
+    r"""A number and how far to trust it, to the same place.
+
+        value ± error, two digits of the error
+
+    Args: value: a number, or None.  error: alike.
+    Returns: text (no unit).
+    """
+    known = error is not None and math.isfinite(error) and error > 0
+    if value is None or not math.isfinite(value) or not known:
+        return number(value)
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def _model(run: Shown) -> str:
+    model = run.config["model"]
+    kind = model.get("transitions")
+    kind = kind.get("name") if isinstance(kind, dict) else kind
+    return " ".join(filter(None, [str(model["name"]), kind]))
+
+
+def _comparable(run: Shown) -> str:
+    data, model = run.config["data"], run.config["model"]
+    steps = [*data.get("once", ()), *data.get("transforms", ())]
+    names = [step["name"] if isinstance(step, dict) else step for step in steps]
+    changed = [name for name in names if name not in HARMLESS]
+    if model.get("likelihood") == "gaussian":
+        changed.append("densities")
+    dims = run.evaluation.get("dims")
+    return ", ".join([str(data["name"]), *changed, *([f"D = {dims}"] if dims else [])])
+
+
+def _bars(group: Sequence[Shown]) -> str:
+    means = [_mean(run.evaluation, "bits/dim") for run in group]
+    most = max((m for m in means if math.isfinite(m)), default=1.0)
+    lines = []
+    for run, bits in zip(group, means, strict=True):
+        found = run.evaluation
+        nats = [_mean(found, name) for name in ("rate", "distortion")]
+        parts = ""
+        if math.isfinite(bits) and sum(nats) > 0 and min(nats) >= 0:
+            shares = [100 * bits / most * part / sum(nats) for part in nats]
+            names = ("rate", "distortion")
+            parts = "".join(
+                f'<i class="{name}" style="width:{share:.2f}%"></i>'
+                for name, share in zip(names, shares, strict=True)
+            )
+        told = with_error(*_of(found, "bits/dim"))
+        lines.append(
+            f'<div class="length"><b>{_name(run)}</b>'
+            f'<div class="track">{parts}</div><span class="num">{told}</span></div>'
+        )
+    return "".join(lines)
+
+
+def _of(found: Any, name: str) -> tuple[Any, Any]:
+    part = found.get(name, {})
+    return part.get("mean"), part.get("se")
+
+
+def _mean(found: Any, name: str) -> Any:
+    return _of(found, name)[0]

@@ -1,0 +1,102 @@
+"""A data set or samples through any function x [B, ...] -> [B, F], batch by batch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffjax.evaluate import frechet
+from diffjax.evaluate.moments import Moments
+from diffjax.types import Array
+
+Features = Callable[[Array], Array]
+"""x [B, ...] -> [B, F]; what is not trained with it is closed over."""
+Rows = Array | np.ndarray
+"""Features of many examples, [N, F]."""
+
+
+def moments(features: Features, batches: Iterable[Mapping[str, Any]]) -> Moments:
+    r"""The moments of a whole set, for a Frechet distance; no feature is kept.
+
+        moments of { features(x) : x in batches }
+
+    Batches that are sharded over a mesh are read where they lie.
+
+    Args: features: Features.  batches: each {"x": [B, ...]}, with "mask" [B] where some
+        only fill it up; of one size, so that this compiles once.
+    Returns: Moments (unit of the features).
+    """
+
+    @jax.jit
+    def update(seen: Moments, x: Array, mask: Array) -> Moments:
+        return frechet.update(seen, _rows(features(x)), mask=mask)
+
+    seen = None
+    for batch in batches:
+        x, mask = _parts(batch)
+        if seen is None:
+            seen = frechet.zero(jax.eval_shape(features, x).shape[-1])
+        seen = update(seen, x, mask)
+    if seen is None:
+        raise ValueError("expected batches, got none; see the split")
+    return seen
+
+
+def collect(features: Features, batches: Iterable[Mapping[str, Any]]) -> np.ndarray:
+    r"""The features of a whole set, for a kernel distance or a manifold.
+
+        [ features(x_1), ..., features(x_N) ]
+
+    Args: features, batches: as for `moments`.
+    Returns: [N, F] float64 (unit of the features).
+    """
+    compiled = jax.jit(lambda x: _rows(features(x)))
+    found = []
+    for batch in batches:
+        x, mask = _parts(batch)
+        found.append(np.asarray(compiled(x), np.float64)[np.asarray(mask)])
+    if not found:
+        raise ValueError("expected batches, got none; see the split")
+    return np.concatenate(found)
+
+
+def pair(x: Rows, y: Rows, *, least: int) -> tuple[np.ndarray, np.ndarray]:
+    r"""Two sets of the same features, fit to be compared.
+
+        x [N, F], y [M, F],    N, M >= least
+
+    Args: x: [N, F].  y: [M, F].  least: examples that each must have.
+    Returns: both in float64, [N, F] and [M, F] (unit of the features).
+    """
+    x, y = (np.asarray(rows, np.float64) for rows in (x, y))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"expected the same features of both sets, [N, F] and [M, F], got "
+            f"{list(x.shape)} and {list(y.shape)}; use one function for both"
+        )
+    if min(len(x), len(y)) < least:
+        raise ValueError(
+            f"expected {least} examples or more of each, got {len(x)} and {len(y)}"
+            "; draw more samples"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError(
+            "expected finite features, got inf or NaN among them; look at the samples"
+        )
+    return x, y
+
+
+def _parts(batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    x = batch["x"]
+    return x, batch.get("mask", np.ones(len(x), bool))
+
+
+def _rows(found: Array) -> Array:
+    if found.ndim != 2:
+        raise ValueError(
+            f"expected features [B, F] of a batch, got {list(found.shape)}; flatten "
+            "them, or average over places"
+        )
+    return found.astype(jnp.promote_types(found.dtype, jnp.float32))
