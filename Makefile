@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: test test-fast test-interop lint bench bench-vq bench-vae clean
+.PHONY: test test-fast test-interop lint bench bench-vq bench-vae bench-nets clean
 
 test: $(INSTALLED)
 	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"
@@ -32,6 +32,9 @@ bench: .venv-bench/installed
 bench-vq: .venv-bench/installed
 	.venv-bench/bin/python experiments/benchmarks/vq.py
 
+bench-nets: .venv-bench/installed
+	.venv-bench/bin/python experiments/benchmarks/nets.py
+
 bench-vae: .venv-bench/installed
 	.venv-bench/bin/python experiments/benchmarks/vae_digits.py
 
@@ -48,4 +51,4 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-newer .venv-bench build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-newer .venv-bench build *.egg-info .pytest_cache .jax_cache .ruff_cache .mypy_cache

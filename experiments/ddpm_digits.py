@@ -22,6 +22,8 @@ def get_config():
             schedule=dict(name="cosine", T=100),
             parameterization="eps",
             guide="clipped",
+            variance="small",  # or learned_range
+            classes=False,  # True: then `diffjax sample DIR --label 3 --guidance 2.0`
         ),
         net=dict(name="mlp", width=256, depth=4),
         optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),

@@ -1,6 +1,7 @@
 """Strictness for every test: two devices, no silent broadcasting across ranks."""
 
 import os
+import pathlib
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
@@ -8,6 +9,13 @@ os.environ["XLA_FLAGS"] = (
     # In two different orders, collectives of simulated devices wait for ever.
     + " --xla_cpu_enable_concurrency_optimized_scheduler=false"
 )
+
+# Compiling is most of what the tests cost. Programs are shared by the workers, and by
+# the next run on this machine.
+ROOT = pathlib.Path(__file__).parents[1]
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

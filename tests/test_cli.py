@@ -18,7 +18,7 @@ def get_config():
         checkpoint_every=2,
         data=dict(name="digits", data_dir={digits!r}, transforms=("symmetric",)),
         model=dict(name="ddpm", schedule=dict(name="cosine", T=4), steps=None,
-                   guide="clipped"),
+                   guide="clipped", classes=True),
         net=dict(name="mlp", width=8, depth=1),
         optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=0),
         ema=dict(decay=0.9),
@@ -145,6 +145,15 @@ def test_sampling_with_another_step_of_fewer_steps(run, tmp_path):
     assert frames(tmp_path / "samples.gif") == 3
 
 
+def test_sampling_a_class(run, drawn, tmp_path):
+    """Another class or another guidance, other samples of the same noise."""
+    _, anything = drawn
+    zero = sampled(run, tmp_path, "--label", "0", "--guidance", "300")
+    assert zero.shape == anything.shape and not np.allclose(zero, anything, atol=1e-4)
+    one = sampled(run, tmp_path, "--label", "1", "--guidance", "300")
+    assert not np.allclose(one, zero, atol=1e-4)
+
+
 def test_sampling_from_a_diffusers_directory(tmp_path):
     """A published layout with weights of the test's own."""
     pytest.importorskip("safetensors")
@@ -183,6 +192,32 @@ def test_evaluate_prints_the_bound_with_its_standard_error(run, capsys):
     assert len(layers) == len(one["divergences"]["se"]) == 3  # t = 2, 3, 4
     total = sum(layers) + one["prior"]["mean"]
     assert one["rate"]["mean"] == pytest.approx(total, rel=1e-5)
+
+
+def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):
+    """Of x in [0, 1] and 64 of them; it is no generator, and nothing claims so."""
+    other = swapped(file, tmp_path, "sample_every=4", "sample_every=0")
+    other = swapped(other, tmp_path, "symmetric", "unit")
+    text = pathlib.Path(other).read_text()
+    start, end = text.index("model=dict("), text.index("net=dict(")
+    pathlib.Path(other).write_text(
+        f"{text[:start]}model=dict(name='ae', latent=2),\n        {text[end:]}"
+    )
+    other = swapped(other, tmp_path, "width=8, depth=1", "widths=(8,)")
+    workdir = str(tmp_path / "run")
+    words = ["train", other, "--workdir", workdir]
+    assert main([*words, "--config.sample_every=4"]) == 2
+    assert "expected sample_every = 0, got 4: nothing can" in capsys.readouterr().err
+    assert main(words) == 0
+    assert main(["evaluate", workdir, "--num", "9"]) == 0
+    assert "an autoencoder has no likelihood" in capsys.readouterr().out
+    told = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert {"step", "examples", "seed", "reconstruction error"} <= set(told)
+    assert not {"bits/dim", "-elbo", "rate", "distortion"} & set(told)
+    error = told["reconstruction error"]
+    assert error["unit"] == "data units squared" and 0 < error["mean"] < 64
+    assert main(["sample", workdir]) == 2
+    assert "expected a model to draw from, got ae" in capsys.readouterr().err
 
 
 def test_report_shows_runs_side_by_side(run, capsys):
@@ -238,7 +273,7 @@ MISTAKES = [
     ("data.transforms=flip", "expected config.data.transforms like ('symmetric',)"),
     (
         "model.name=dppm",
-        "vae, hvae, ddpm, vqvae, d3pm, got 'dppm'; did you mean 'ddpm'",
+        "ae, vae, hvae, ddpm, vqvae, d3pm, got 'dppm'; did you mean 'ddpm'",
     ),
     ("model.schedule.name=cosin", "got 'cosin'; did you mean 'cosine'?"),
     ("model.schedule.T=0", "expected a number of steps T >= 1, got 0"),
@@ -355,6 +390,8 @@ def test_bad_wishes(run, capsys):
         (["--chunk", "0"], "expected --chunk"),
         (["--steps", "9"], "expected model.steps <= T, got 9 > 4"),
         (["--sampler", "ddmi"], "got 'ddmi'; did you mean 'ddim'?"),
+        (["--label", "10"], "expected a label in 0..9, got 10; these are the classes"),
+        (["--guidance", "2"], "expected a label to guide to, got none; add --label"),
     ]:
         assert main(["sample", str(run), *options]) == 2
         assert message in capsys.readouterr().err

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from diffjax import build
-from diffjax.cli import bounds, charts, main, page, runs
+from diffjax.cli import bounds, charts, main, numbers, page, runs
 from diffjax.evaluate import Record, record
 
 VOID = {"meta", "img", "wbr"}
@@ -191,6 +191,16 @@ def test_a_run_without_anything_but_metrics(tmp_path):
     assert len(tree.all("svg")) == 1 and not tree.all("img")
 
 
+def test_an_autoencoder_has_an_error_and_no_code_length(tmp_path):
+    error = {"mean": 0.0567, "se": 0.0012, "unit": "squared, each"}
+    found = {"dims": 64, "parameters": 10, "reconstruction error": error}
+    folder = make(tmp_path / "run", {"name": "ae"}, found)
+    tree = Page(page.html(page.shown.read([str(folder)])))
+    assert "reconstruction error, squared, each" in tree.text
+    assert "0.0567 ± 0.0012" in tree.text
+    assert not tree.all("div", "track")
+
+
 def test_runs_of_one_name_keep_their_paths(tmp_path):
     folders = [str(make(tmp_path / name / "run", {"name": "vae"})) for name in "ab"]
     assert [run.name for run in page.shown.read(folders)] == folders
@@ -276,7 +286,7 @@ def test_bars_stand_on_zero():
     ],
 )
 def test_numbers_with_errors(value, error, told):
-    assert page.with_error(value, error) == told
+    assert numbers.with_error(value, error) == told
 
 
 def test_mistakes_are_told_in_one_line(three, tmp_path, capsys):

@@ -7,6 +7,7 @@ constructor's own arguments are the options: nothing is looked up anywhere else.
 """
 
 from diffjax.build import (
+    autoencoders,
     data,
     diffusions,
     latents,
@@ -21,6 +22,7 @@ from diffjax.build.experiments import KEYS, Experiment, experiment
 __all__ = [
     "KEYS",
     "Experiment",
+    "autoencoders",
     "data",
     "diffusions",
     "experiment",

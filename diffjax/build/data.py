@@ -26,6 +26,7 @@ class Prepared(NamedTuple):
     levels: of the raw "x"; 0 if they are real numbers.
     span: what the lowest and the highest level became.
     alphabet: of text, or "".
+    classes: of "label", 0 if there is none.
     options: of reading: threads, workers.
     """
 
@@ -40,6 +41,7 @@ class Prepared(NamedTuple):
     levels: int
     span: tuple[float, float]
     alphabet: str
+    classes: int
     options: dict[str, int]
 
 
@@ -164,6 +166,7 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
         levels=found.levels,
         span=spans[-1] if spans else (0.0, found.levels - 1.0),
         alphabet=found.alphabet,
+        classes=found.classes,
         options=reading,
     )
 

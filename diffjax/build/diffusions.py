@@ -1,4 +1,4 @@
-"""Diffusion models, of real values and of categories."""
+"""Diffusion of categories, and what it shares with that of real values."""
 
 import functools
 from collections.abc import Callable
@@ -9,14 +9,12 @@ import numpy as np
 
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
-from diffjax.build.model import Context, Model, expect_whole
+from diffjax.build.model import Context, Model, expect_whole, objectives
 from diffjax.core import schedules
-from diffjax.core.bounds import Bound
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
 from diffjax.d3pm.objective import unguided
-from diffjax.ddpm.objective import example_net as ddpm_net
-from diffjax.types import Array, Batch, Params
+from diffjax.types import Array, Net, Objective, Params
 
 FRAMES = 32
 """Of a chain, about so many are kept."""
@@ -66,62 +64,16 @@ CHOICES: tables.Choices = {
         "clipped": ddpm.guidance.clipped,
         "dynamically_clipped": ddpm.guidance.dynamically_clipped,
     },
+    "variance": {
+        "small": ddpm.small,
+        "large": ddpm.large,
+        "learned_range": ddpm.learned_range,
+    },
     "predict": {
         "joint": d3pm.predict.joint,
         "posterior_mean": d3pm.predict.posterior_mean,
     },
 }
-
-
-def ddpm_model(
-    *,
-    context: Context,
-    schedule: Any,
-    parameterization: Any = ddpm.predict.EPS,
-    weight: Any = ddpm.weights.uniform,
-    guide: Any = ddpm.guidance.unguided,
-    step: Any = "ancestral",
-    steps: int | None = None,
-) -> Model:
-    r"""Denoising diffusion of real values, or of levels on [-1, 1].
-
-        {"name": "ddpm", "schedule": {"name": "cosine", "T": 1000}, ...}
-
-    Args: context: Context.  schedule: of SCHEDULES.  parameterization, weight, guide:
-        of CHOICES; a weight is one of eps.  step: of STEPS, for sampling.  steps: for
-        sampling, all T if None.
-    Returns: Model.
-    """
-    data = context.data
-    if data.whole or (data.levels and data.span != (-1.0, 1.0)):
-        raise ValueError(
-            f"expected data on [-1, 1] for ddpm, got {data.name} on {list(data.span)}; "
-            "make `symmetric` one of data.transforms"
-        )
-    table = tables.make("model.schedule", SCHEDULES, schedule)
-    net, ts = nets.denoiser(context.net, data.shape), _grid(table.T, steps)
-    move = tables.make("model.step", STEPS, step)
-    if weight is not ddpm.weights.uniform:
-        weight = ddpm.weights.on(parameterization, weight)
-    decoder = ddpm.likelihood.gaussian_decoder()
-    if data.levels:
-        decoder = ddpm.likelihood.discretized_decoder(levels=data.levels)
-
-    def denoise(params: Params) -> Any:
-        # The bound is of the model that is drawn from, so it is guided too.
-        return guide(parameterization.denoiser(table, ddpm_net(net, params)))
-
-    def bound(params: Params, rng: Array, batch: Batch) -> Bound:
-        return ddpm.bound(denoise(params), table, rng, batch["x"], decoder=decoder)
-
-    kind = {"parameterization": parameterization}
-    walk = functools.partial(ddpm.trajectory, step=move, ts=ts)
-    return Model(
-        ddpm.objective(net, table, weight=weight, **kind),
-        ddpm.sampler(net, table, data.shape, step=move, ts=ts, guide=guide, **kind),
-        bound,
-        _chain(walk, denoise, table, data.shape, steps),
-    )
 
 
 def d3pm_model(
@@ -151,42 +103,58 @@ def d3pm_model(
     betas = tables.make("model.schedule", SCHEDULES, schedule).beta[1:]
     given = {"betas": np.asarray(betas, np.float64), "K": K, "mask": K - 1}
     family = tables.make("model.transitions", FAMILIES, transitions, given=given)
-    net, ts = nets.categorical(context.net, data.shape, K), _grid(family.T, steps)
+    net, ts = nets.categorical(context.net, data.shape, K), grid(family.T, steps)
     guide = functools.partial(d3pm.predict.zero_masked, mask=K - 1)
     guided: dict[str, Any] = {"guide": guide if masked else unguided}
 
-    def denoise(params: Params) -> Any:
-        return guided["guide"](d3pm_net(net, params))
+    cost = tables.make("model.loss", LOSSES, loss)
 
-    objective = tables.make("model.loss", LOSSES, loss)
-    walk = functools.partial(d3pm.samplers.trajectory, predict=predict, ts=ts)
+    def objective_of(net: Net) -> Objective:
+        return d3pm.objective(net, family, loss=cost, **guided)
+
+    def walk(
+        params: Params, rng: Array, size: tuple[int, ...], *, every: int
+    ) -> tuple[Array, Array]:
+        denoise = guided["guide"](d3pm_net(net, params))
+        options: dict[str, Any] = {"predict": predict, "ts": ts, "every": every}
+        return d3pm.samplers.trajectory(denoise, family, rng, size, **options)
+
     return Model(
-        d3pm.objective(net, family, loss=objective, **guided),
+        *objectives(context.net, objective_of, net),
         d3pm.sampler(net, family, data.shape, predict=predict, ts=ts, **guided),
         d3pm_bound(net, family, predict=predict, **guided),
-        _chain(walk, denoise, family, data.shape, steps),
+        chain_of(walk, steps or family.T, data.shape),
     )
 
 
-def _chain(
-    walk: Callable[..., Any],
-    denoise: Callable[[Params], Any],
-    law: Any,
-    shape: tuple[int, ...],
-    steps: int | None,
+def chain_of(
+    walk: Callable[..., Any], T: int, shape: tuple[int, ...]
 ) -> Callable[[Params, Array, int], Array]:
-    """A trajectory with its end as the last frame."""
-    every = max(1, (steps or law.T) // FRAMES)
+    r"""A trajectory with its end as the last frame.
+
+        x_T, x_{T - k}, ..., x_0,    about FRAMES of them
+
+    Args: walk: (params, rng, (num, *shape), every=...) -> x_0, and what it passed.
+        T: its steps.  shape: of one example.
+    Returns: (params, rng, num) -> [num, frames, *shape] (data units).
+    """
+    every = max(1, T // FRAMES)
 
     def chain(params: Params, rng: Array, num: int) -> Array:
-        last, passed = walk(denoise(params), law, rng, (num, *shape), every=every)
+        last, passed = walk(params, rng, (num, *shape), every=every)
         return jnp.concatenate([passed, last[:, None]], axis=1)
 
     return chain
 
 
-def _grid(T: int, steps: int | None) -> np.ndarray | None:
-    """So many steps from T down to 0, as evenly as integers are; None for all."""
+def grid(T: int, steps: int | None) -> np.ndarray | None:
+    r"""So many steps from T down to 0, as evenly as integers are.
+
+        t_i = round(T (1 - i / steps)),    i = 0 .. steps
+
+    Args: T: of the schedule.  steps: of the grid, None for all.
+    Returns: integers [steps + 1], or None (no unit).
+    """
     if steps is None:
         return None
     tables.number("model.steps", steps, least=1, whole=True)

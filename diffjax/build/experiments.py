@@ -72,6 +72,11 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
         per_dispatch=laid_out.per_dispatch,
     )
     model = models.model(config["model"], context)
+    if model.sampler is None and config["sample_every"]:
+        raise ValueError(
+            f"expected sample_every = 0, got {config['sample_every']}: nothing can be "
+            f"drawn from model {tables.name(config['model'])!r}"
+        )
     return Experiment(prepared, model, optimizer, averages, plan, laid_out)
 
 

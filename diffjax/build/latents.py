@@ -11,7 +11,7 @@ import numpy as np
 from diffjax import hvae, vae, vq
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.model import Coder, Context, Model, expect_whole
+from diffjax.build.model import Coder, Context, Model, expect_whole, objectives
 from diffjax.core import likelihoods
 from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
@@ -41,8 +41,9 @@ def vae_model(
         context.net, context.data.shape, 2 * latent, said.shape
     )
     loss = functools.partial(vae.elbo_loss, beta=beta)
+    of_nets = functools.partial(vae.objective, likelihood=said.log_prob, loss=loss)
     return Model(
-        vae.objective(enc, dec, likelihood=said.log_prob, loss=loss),
+        *objectives(context.net, of_nets, enc, dec),
         vae.sampler(dec, (*places, latent), draw=said.draw),
         vae.net_bound(enc, dec, likelihood=said.log_prob),
     )
@@ -81,7 +82,8 @@ def hvae_model(
             encode, decode, rng, batch["x"], likelihood=log_prob, features=features
         )
 
-    return Model(hvae.ladder_objective(stack, likelihood=log_prob), sampler, bound)
+    objective = hvae.ladder_objective(stack, likelihood=log_prob)
+    return Model(objective, objective, sampler, bound)
 
 
 def vqvae_model(
@@ -104,7 +106,10 @@ def vqvae_model(
     Returns: Model.
     """
     said = _said(context.data, likelihood, sigma)
-    enc, dec, places = nets.pair(context.net, context.data.shape, latent, said.shape)
+    # The averages are of a whole batch, so no example can have masks of its own.
+    enc, dec, places = nets.pair(
+        context.net, context.data.shape, latent, said.shape, fixed={"dropout": 0.0}
+    )
     quantizer, prior = vq.quantizers.vector(K), vq.prior.uniform(K)
     objective = vq.ema_objective(
         enc,
@@ -125,6 +130,7 @@ def vqvae_model(
         return jax.vmap(of_one)(batch["x"])
 
     return Model(
+        objective,
         objective,
         vq.trained.sampler(dec, quantizer, prior, places, emit=said.draw),
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),

@@ -1,11 +1,32 @@
 """What a model is to the commands, and what it is built from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from diffjax import train
+from diffjax.build import tables
 from diffjax.build.data import Prepared
 from diffjax.core.bounds import Bound
-from diffjax.types import Array, Batch, Objective, Params, Sampler, StatefulObjective
+from diffjax.types import (
+    Array,
+    Batch,
+    Net,
+    Objective,
+    Params,
+    Sampler,
+    StatefulObjective,
+)
+
+
+class Error(NamedTuple):
+    """How far reconstructions are from the data.
+
+    of: (params, batch) -> [B].
+    unit: its own.
+    """
+
+    of: Callable[[Params, Batch], Array]
+    unit: str
 
 
 class Coder(NamedTuple):
@@ -22,19 +43,23 @@ class Coder(NamedTuple):
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
-    objective: to train.
-    sampler: (params, rng, num) -> [num, ...].
-    bound: (params, rng, batch) -> Bound.
+    objective: to train, with dropout if the networks have it.
+    evaluated: the same to evaluate, without.
+    sampler: (params, rng, num) -> [num, ...], or None if it is no generator.
+    bound: (params, rng, batch) -> Bound, or None if it has no likelihood.
     chain: (params, rng, num) -> [num, frames, ...], noisiest first, or None.
-    trained: (params, memory) -> the params that the three take.
+    trained: (params, memory) -> the params that these take.
+    error: of its reconstructions, if it has no bound.
     coder: Coder, or None.
     """
 
     objective: Objective | StatefulObjective
-    sampler: Sampler
-    bound: Callable[[Params, Array, Batch], Bound]
+    evaluated: Objective | StatefulObjective
+    sampler: Sampler | None
+    bound: Callable[[Params, Array, Batch], Bound] | None
     chain: Callable[[Params, Array, int], Array] | None = None
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
+    error: Error | None = None
     coder: Coder | None = None
 
 
@@ -49,6 +74,24 @@ class Context(NamedTuple):
     data: Prepared
     net: Any
     axis_name: str | None
+
+
+def objectives(
+    spec: Any, objective_of: Callable[..., Objective], *nets: Net
+) -> tuple[Objective, Objective]:
+    r"""What to train, with the dropout of a configuration, and what to evaluate.
+
+        train.dropped(objective_of, *nets),    objective_of(*nets)
+
+    Args: spec: of the networks, with "dropout" or without.  objective_of: nets ->
+        Objective, whose loss is a mean over examples.  nets: of the spec.
+    Returns: two of Objective, the same one twice if nothing is dropped.
+    """
+    plain = objective_of(*nets)
+    rate = spec.get("dropout", 0.0) if isinstance(spec, Mapping) else 0.0
+    if not tables.number("net.dropout", rate, least=0) < 1:
+        raise ValueError(f"expected net.dropout < 1, got {rate}; try 0.1")
+    return (train.dropped(objective_of, *nets) if rate else plain), plain
 
 
 def expect_whole(data: Prepared, reader: str) -> None:

@@ -3,11 +3,14 @@
 from typing import Any
 
 from diffjax.build import tables
-from diffjax.build.diffusions import CHOICES, d3pm_model, ddpm_model
+from diffjax.build.autoencoders import ae_model
+from diffjax.build.denoisers import ddpm_model
+from diffjax.build.diffusions import CHOICES, d3pm_model
 from diffjax.build.latents import hvae_model, vae_model, vqvae_model
 from diffjax.build.model import Context, Model
 
 MODELS: tables.Table = {
+    "ae": ae_model,
     "vae": vae_model,
     "hvae": hvae_model,
     "ddpm": ddpm_model,

@@ -1,8 +1,8 @@
 """The networks that a configuration can name. Fields of the modules are the options."""
 
+from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from diffjax.build import tables
@@ -15,8 +15,8 @@ CHOICES: tables.Choices = {
     "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
     "param_dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
 }
-WITHOUT = {"dropout": 0.0, "num_classes": 0}
-"""Objectives give networks neither keys nor labels: better refused than ignored."""
+WITHOUT = {"num_classes": 0}
+"""Labels are the model's matter: of a network alone, better refused than ignored."""
 DENOISERS: tables.Table = {
     "mlp": mlp.ResidualMLP,
     "unet": unet.UNet,
@@ -32,17 +32,30 @@ CATEGORICAL: tables.Table = {
 """(x integer [B, ...], t [B]) -> logits [B, ..., K]."""
 
 
-def denoiser(spec: Any, shape: tuple[int, ...]) -> Any:
+def denoiser(
+    spec: Any, shape: tuple[int, ...], *, outputs: int = 1, labels: int = 0
+) -> Any:
     r"""A network for real-valued diffusion.
 
-        (x_t [B, *shape], t [B]) -> [B, *shape]
+        (x_t [B, *shape], t [B], label [B] if there are any) -> [B, ..., outputs C]
 
-    Args: spec: of the configuration.  shape: of one example.
+    Args: spec: of the configuration.  shape: [..., C] of one example.  outputs: numbers
+        for each of x_t.  labels: how many, that of no class included.
     Returns: Net.
     """
     _images(spec, shape, ("unet", "dit", "flat_unet"))
-    channels = {"out_channels": shape[-1], "channels": shape[-1]}
-    given = {"shape": shape, **channels, **WITHOUT}
+    channels = outputs * shape[-1]
+    if tables.name(spec) == "flat_unet" and outputs > 1:
+        raise ValueError(
+            "expected a network with channels to spare for a learned variance, got "
+            "'flat_unet'; take unet, dit or mlp"
+        )
+    given = {
+        "shape": (*shape[:-1], channels),
+        "out_channels": channels,
+        "channels": channels,
+        "num_classes": labels,
+    }
     return tables.make("net", DENOISERS, spec, given=given, choices=CHOICES)
 
 
@@ -67,7 +80,12 @@ def categorical(spec: Any, shape: tuple[int, ...], K: int) -> Any:
 
 
 def pair(
-    spec: Any, shape: tuple[int, ...], channels: int, said: tuple[int, ...]
+    spec: Any,
+    shape: tuple[int, ...],
+    channels: int,
+    said: tuple[int, ...],
+    *,
+    fixed: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Any, tuple[int, ...]]:
     r"""An encoder and a decoder.
 
@@ -75,13 +93,14 @@ def pair(
 
     Args: spec: of the configuration.  shape: of one example.  channels: of the
         encoder's output.  said: what the decoder says of each entry: () or (K,).
+        fixed: options that are not the configuration's to choose.
     Returns: encoder, decoder, and the shape [...] of a latent without its last axis.
     """
     _images(spec, shape, ("conv",))
-    given = {"shape": shape, "channels": channels, "said": said}
+    given = {"shape": shape, "channels": channels, "said": said, **(fixed or {})}
     enc, dec, places = tables.make("net", PAIRS, spec, given=given)
     # What is said of each entry is a law over its levels: then x is these integers.
-    enc = nn.Sequential([heads.Levels(said[0]), enc]) if said else enc
+    enc = heads.Reading(heads.Levels(said[0]), enc) if said else enc
     return enc, dec, places
 
 
@@ -105,10 +124,12 @@ def _dense(
     said: tuple[int, ...],
     widths: tuple[int, ...] = (512,),
     positions: int = 0,
+    dropout: float = 0.0,
 ) -> tuple[Any, Any, tuple[int, ...]]:
     places = (positions,) if positions else ()
-    enc = mlp.MLP(shape=(*places, channels), widths=widths)
-    return enc, mlp.MLP(shape=(*shape, *said), widths=widths[::-1]), places
+    enc = mlp.MLP(shape=(*places, channels), widths=widths, dropout=dropout)
+    dec = mlp.MLP(shape=(*shape, *said), widths=widths[::-1], dropout=dropout)
+    return enc, dec, places
 
 
 def _convolutional(
@@ -118,9 +139,11 @@ def _convolutional(
     said: tuple[int, ...],
     widths: tuple[int, ...] = (128, 256),
     blocks: int = 2,
+    dropout: float = 0.0,
 ) -> tuple[Any, Any, tuple[int, ...]]:
-    enc = conv.Encoder(channels=channels, widths=widths, blocks=blocks)
-    dec = conv.Decoder(shape=(*shape, *said), widths=widths, blocks=blocks)
+    sizes: dict[str, Any] = {"widths": widths, "blocks": blocks, "dropout": dropout}
+    enc = conv.Encoder(channels=channels, **sizes)
+    dec = conv.Decoder(shape=(*shape, *said), **sizes)
     places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
     return enc, dec, places
 

@@ -17,6 +17,7 @@ examples:
       --config.optimizer.learning_rate=1e-3
   diffjax sample runs/digits --num 64
   diffjax sample runs/digits --num 64 --steps 50 --sampler ddim
+  diffjax sample runs/classes --num 64 --label 3 --guidance 2.0
   diffjax evaluate runs/digits
   diffjax report runs/*
   diffjax report runs/* --html report.html
@@ -65,7 +66,9 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
         hosts = commands.Hosts(args.coordinator, args.hosts, args.host)
         commands.train(args.file, args.workdir, overrides, hosts)
     elif args.command == "sample":
-        wish = commands.Wish(args.num, args.seed, args.chunk, args.steps, args.sampler)
+        told = {"steps": args.steps, "step": args.sampler}
+        told |= {"label": args.label, "guidance": args.guidance}
+        wish = commands.Wish(args.num, args.seed, args.chunk, told)
         if args.from_diffusers:
             commands.sample_pretrained(args.from_diffusers, wish, args.out)
         else:
@@ -127,6 +130,8 @@ def _add_sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--chunk", type=int, default=256, help="drawn at once (256)")
     sample.add_argument("--steps", type=int, help="of the chain, all by default")
     sample.add_argument("--sampler", help="ancestral, ddim, dpm_solver_pp, heun, plms")
+    sample.add_argument("--label", type=int, help="class, of a model of classes")
+    sample.add_argument("--guidance", type=float, help="towards the class (1)")
     sample.add_argument("--out", help="directory to write to, DIR/samples by default")
 
 

@@ -1,7 +1,7 @@
-"""The bound of a run on its test split, on all devices."""
+"""The bound of a run on its test split, or its error, on all devices."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from diffjax import build
 from diffjax.cli.runs import Run
-from diffjax.evaluate import Moments, summary
+from diffjax.evaluate import Moments, moments, summary
+
+T = TypeVar("T")
 
 
 class Seen(NamedTuple):
@@ -35,30 +37,35 @@ def over(run: Run, seed: int, *, batch_size: int, num: int) -> Iterator[Seen]:
         of the devices.  num: examples, as many as there are at most.
     Returns: iterator of Seen, after every batch; the last one is of all, nats.
     """
-    mesh = run.experiment.devices.layout.mesh
-    size = -(-batch_size // mesh.size) * mesh.size
-    spread = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
-    model = run.experiment.model
+    bound = run.experiment.model.bound
+    assert bound is not None  # `errors` is for models without one
+    size = _size(run, batch_size)
 
-    @jax.jit
-    def update(seen, params, seed, start, batch, mask):
-        index = start + jnp.arange(size)
-        fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-        mask = mask & (index < num)
-        bound = model.bound(params, fold_in(jax.random.key(seed), index), batch)
-        used = _counts(run, params, batch)
-        counts = seen.counts + jnp.sum(jnp.where(mask[:, None], used, 0), axis=0)
-        return Seen(summary.update(seen.terms, bound, mask=mask), counts)
+    def see(seen: Seen, params, keys, batch, mask) -> Seen:
+        used = jnp.where(mask[:, None], _counts(run, params, batch), 0)
+        terms = summary.update(seen.terms, bound(params, keys, batch), mask=mask)
+        return Seen(terms, seen.counts + jnp.sum(used, axis=0))
 
-    seen = _nothing(run, size)
-    data = build.data.test_batches(run.experiment.data, seed, batch_size=size)
-    for i, batch in enumerate(data):
-        if i * size >= num:
-            return
-        mask, placed = batch.pop("mask"), jax.device_put(batch, spread)
-        start = jnp.uint32(i * size)
-        seen = update(seen, run.params, jnp.uint32(seed), start, placed, mask)
-        yield seen
+    return _walk(run, seed, size, num, see, _nothing(run, bound, size))
+
+
+def errors(run: Run, seed: int, *, batch_size: int, num: int) -> Iterator[Moments]:
+    r"""The error of reconstructions of the first test examples, as it goes on.
+
+        error(x, x_hat),    for a model without a likelihood
+
+    Args: run, seed, batch_size, num: as for `over`.
+    Returns: iterator of Moments of [], in the unit of the model's error.
+    """
+    error = run.experiment.model.error
+    assert error is not None  # `over` is for models with a bound
+
+    def see(seen: Moments, params, keys, batch, mask) -> Moments:
+        found = error.of(params, batch)
+        return moments.update(moments.squares, seen, found, mask=mask)
+
+    nothing = moments.zero(moments.squares, ())
+    return _walk(run, seed, _size(run, batch_size), num, see, nothing)
 
 
 def estimates(seen: Seen, dims: int) -> dict[str, tuple[summary.Estimate, str]]:
@@ -82,13 +89,41 @@ def estimates(seen: Seen, dims: int) -> dict[str, tuple[summary.Estimate, str]]:
     }
 
 
-def _nothing(run: Run, size: int) -> Seen:
+def _size(run: Run, batch_size: int) -> int:
+    num = run.experiment.devices.layout.mesh.size
+    return -(-batch_size // num) * num
+
+
+def _walk(
+    run: Run, seed: int, size: int, num: int, see: Callable[..., T], seen: T
+) -> Iterator[T]:
+    mesh = run.experiment.devices.layout.mesh
+    spread = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+
+    @jax.jit
+    def update(seen: Any, params, seed, start, batch, mask):
+        index = start + jnp.arange(size)
+        fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+        keys = fold_in(jax.random.key(seed), index)
+        return see(seen, params, keys, batch, mask & (index < num))
+
+    data = build.data.test_batches(run.experiment.data, seed, batch_size=size)
+    for i, batch in enumerate(data):
+        if i * size >= num:
+            return
+        mask, placed = batch.pop("mask"), jax.device_put(batch, spread)
+        start = jnp.uint32(i * size)
+        seen = update(seen, run.params, jnp.uint32(seed), start, placed, mask)
+        yield seen
+
+
+def _nothing(run: Run, bound: Callable[..., Any], size: int) -> Seen:
     batch = build.data.first(run.experiment.data, batch_size=size)
     keys = jax.random.split(jax.random.key(0), size)
-    bound = jax.eval_shape(run.experiment.model.bound, run.params, keys, batch)
+    terms = jax.eval_shape(bound, run.params, keys, batch)
     coder = run.experiment.model.coder
     counts = np.zeros(coder.K if coder else 0, np.int32)
-    return Seen(summary.zero(bound.divergences.shape[-1]), jnp.asarray(counts))
+    return Seen(summary.zero(terms.divergences.shape[-1]), jnp.asarray(counts))
 
 
 def _counts(run: Run, params, batch) -> jax.Array:

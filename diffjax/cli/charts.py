@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from diffjax.cli.numbers import short
+
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 34
 POINTS = 240
@@ -110,20 +112,6 @@ def bars(
         place = y.place(level)
         parts.append(_rule("level", (LEFT, place), (WIDTH - RIGHT, place)))
     return _svg(title, parts)
-
-
-def short(value: float) -> str:
-    r"""A number of a few characters.
-
-        1500 -> 1.5k
-
-    Args: value: any.
-    Returns: text (no unit).
-    """
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if size <= abs(value) < 1000 * size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}".replace("e-0", "e-")
 
 
 def _thinned(line: Line) -> Line:

@@ -1,7 +1,7 @@
 """What the commands do."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,15 +29,14 @@ class Wish(NamedTuple):
     num: samples.
     seed: of all of them.
     chunk: drawn at once.
-    steps: of the chain, all if None.
-    sampler: its step, that of the configuration if None.
+    model: options of the model to set otherwise, None to leave them: steps of the
+        chain, its step, label and guidance.
     """
 
     num: int
     seed: int
     chunk: int
-    steps: int | None
-    sampler: str | None
+    model: Mapping[str, Any]
 
 
 def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> None:
@@ -94,10 +93,14 @@ def sample(directory: str, wish: Wish, out: str | None) -> None:
     _check(wish)
     from diffjax.cli import pictures, runs
 
-    options = {"steps": wish.steps, "step": wish.sampler}
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: value for key, value in wish.model.items() if value is not None}
     run = runs.read(directory, model=given)
     model, shown = run.experiment.model, run.experiment.data
+    if model.sampler is None:
+        raise ValueError(
+            f"expected a model to draw from, got {run.config['model']['name']}, which "
+            "has no prior; `diffjax evaluate` says how well it reconstructs"
+        )
     mesh = run.experiment.devices.layout.mesh
     draw = runs.by_example(mesh, model.sampler, min(wish.chunk, wish.num))
     parts = runs.chunks(draw, run.params, wish.seed, wish.num)
@@ -126,7 +129,14 @@ def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
     from diffjax.build import pretrained
     from diffjax.cli import pictures, runs
 
-    found = pretrained.load(directory, steps=wish.steps, step=wish.sampler)
+    for key in ("label", "guidance"):
+        if wish.model[key] is not None:
+            raise ValueError(
+                f"expected no --{key} with --from-diffusers, got {wish.model[key]}; "
+                "these networks know of no classes"
+            )
+    steps, step = wish.model["steps"], wish.model["step"]
+    found = pretrained.load(directory, steps=steps, step=step)
     draw = runs.by_example(found.mesh, found.sampler, min(wish.chunk, wish.num))
     parts = runs.chunks(draw, found.params, wish.seed, wish.num)
     x = np.concatenate(list(_shown(parts, wish.num, "sample")))
@@ -142,6 +152,8 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
 
         mean and standard error of each term; directory/evaluation.json
 
+    An autoencoder has no likelihood: of it, the error of its reconstructions.
+
     Args: directory: of the run.  seed: of the noise in the bound.  batch_size: examples
         at once.  num: only the first so many, all if None.
     Returns: nothing (no unit).
@@ -149,34 +161,62 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
     tables.number("--batch-size", batch_size, least=1, whole=True)
     if num is not None:
         tables.number("--num", num, least=2, whole=True)
-    from diffjax import build
-    from diffjax.cli import bounds, results, runs
+    from diffjax.cli import results, runs
 
     run = runs.read(directory)
     data = run.experiment.data
-    total, dims = min(num or data.test.num, data.test.num), math.prod(data.shape)
-    steps = bounds.over(run, seed, batch_size=batch_size, num=total)
-    *_, seen = _counted(steps, total)
-    found = bounds.estimates(seen, dims)
+    total = min(num or data.test.num, data.test.num)
+    print(f"{data.name}: {total} test examples, step {run.step}")
     about = {
         "step": run.step,
         "examples": total,
         "seed": seed,
         "data": data.name,
-        "dims": dims,
+        "dims": math.prod(data.shape),
         "parameters": runs.num_parameters(run),
     }
-    print(f"{data.name}: {total} test examples, step {run.step}")
-    for name in ("bits/dim", "-elbo", "rate", "distortion"):
-        (mean, error), unit = found[name]
+    has_bound = run.experiment.model.error is None
+    look = _bound if has_bound else _reconstructions
+    found, more = look(run, seed, batch_size, total)
+    _written([results.save_evaluation(Path(directory), {**about, **more}, found)])
+
+
+def _bound(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
+    """The bound's terms by name, and the usage of codes if there are any."""
+    from diffjax import build
+    from diffjax.cli import bounds
+
+    steps = bounds.over(run, seed, batch_size=batch_size, num=num)
+    *_, seen = _counted(steps, num, lambda seen: seen.terms.elbo)
+    found = bounds.estimates(seen, math.prod(run.experiment.data.shape))
+    _tell({name: found[name] for name in ("bits/dim", "-elbo", "rate", "distortion")})
+    if not seen.counts.size:
+        return found, {}
+    codes = build.latents.usage(np.asarray(seen.counts))
+    print(
+        f"  {'codes used':<12} {codes['used']:12.1%} of {seen.counts.size}, "
+        f"perplexity {codes['perplexity']:.1f}"
+    )
+    return found, {"codes": codes}
+
+
+def _reconstructions(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
+    """The error of a model without a likelihood, by name."""
+    from diffjax.cli import bounds
+    from diffjax.evaluate import summary
+
+    steps = bounds.errors(run, seed, batch_size=batch_size, num=num)
+    *_, seen = _counted(steps, num, lambda seen: seen)
+    unit = run.experiment.model.error.unit
+    found = {"reconstruction error": (summary.estimate(seen), unit)}
+    print("  an autoencoder has no likelihood; how well it reconstructs:")
+    _tell(found)
+    return found, {}
+
+
+def _tell(found: Mapping[str, Any]) -> None:
+    for name, ((mean, error), unit) in found.items():
         print(f"  {name:<12} {mean:12.4f} +- {error:.4f} {unit}")
-    if seen.counts.size:
-        about["codes"] = codes = build.latents.usage(np.asarray(seen.counts))
-        print(
-            f"  {'codes used':<12} {codes['used']:12.1%} of {seen.counts.size}, "
-            f"perplexity {codes['perplexity']:.1f}"
-        )
-    _written([results.save_evaluation(Path(directory), about, found)])
 
 
 def report(directories: Sequence[str], html: str | None) -> None:
@@ -238,12 +278,14 @@ def _shown(parts: Iterable[Any], total: int, unit: str) -> Iterable[Any]:
             yield part
 
 
-def _counted(steps: Iterable[Any], total: int) -> Iterable[Any]:
+def _counted(
+    steps: Iterable[Any], total: int, moments_of: Callable[[Any], Any]
+) -> Iterable[Any]:
     from tqdm import tqdm
 
     with tqdm(total=total, unit="example", disable=None, leave=False) as bar:
         for seen in steps:
-            bar.update(int(seen.terms.elbo.num) - bar.n)
+            bar.update(int(moments_of(seen).num) - bar.n)
             yield seen
 
 

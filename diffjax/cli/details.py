@@ -3,16 +3,18 @@
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 
 from diffjax.cli import charts
+from diffjax.cli.numbers import number, with_error
 from diffjax.cli.results import last
 from diffjax.cli.shown import Shown
 
 DIFFUSIONS = ("ddpm", "d3pm")
 """Their divergences are those of t = 2..T; the others' are those of layers 1..L-1."""
+TABLED = {"bits/dim", "rate", "distortion"}
+"""What the table of the runs has already."""
 NAMED = 12
 """Layers whose bars all have their number below."""
 
@@ -129,19 +131,21 @@ def codes(run: Shown) -> str:
 
 
 def newest(run: Shown) -> str:
-    r"""The newest value of every metric.
+    r"""What was evaluated beside the table, and the newest value of every metric.
 
         name: value
 
     Args: run: Shown.
     Returns: HTML, "" if there are none (no unit).
     """
-
-    def cell(value: Any) -> str:
-        return "–" if value is None else f"{value:.5g}"
-
+    numbers = {
+        f"{name}, {part['unit']}": with_error(part["mean"], part["se"])
+        for name, part in run.evaluation.items()
+        if name not in TABLED and isinstance(part, dict)
+        if isinstance(part.get("mean"), float)
+    }
+    numbers |= {name: number(value) for name, value in last(run.rows).items()}
     told = "".join(
-        f"<dt>{escape(name)}</dt><dd>{cell(value)}</dd>"
-        for name, value in last(run.rows).items()
+        f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in numbers.items()
     )
     return f"<dl>{told}</dl>" if told else ""

@@ -27,10 +27,12 @@ def of_config(
     Args: config: JSON.  experiment: of it.  workdir: of the run.
     Returns: a list of Event.
     """
-    runs_of = {
-        "eval_every": evaluation(experiment, config["seed"], config["batch_size"]),
-        "sample_every": sampling(experiment, config["seed"], workdir / "samples"),
-    }
+    seed = config["seed"]
+    runs_of = {"eval_every": evaluation(experiment, seed, config["batch_size"])}
+    sampler = experiment.model.sampler
+    if sampler is not None:
+        folder = workdir / "samples"
+        runs_of["sample_every"] = sampling(experiment, sampler, seed, folder)
     return [train.Event(config[k], run) for k, run in runs_of.items() if config[k]]
 
 
@@ -44,7 +46,7 @@ def evaluation(
     Args: experiment: Experiment.  seed: of the noise.  batch_size: of the global batch.
     Returns: state -> metrics by name (units of the objective).
     """
-    layout, objective = experiment.devices.layout, experiment.model.objective
+    layout, objective = experiment.devices.layout, experiment.model.evaluated
     measure = layout.measure(partial(train.eval_step, objective))
     host, hosts = jax.process_index(), jax.process_count()
 
@@ -67,17 +69,18 @@ def evaluation(
 
 
 def sampling(
-    experiment: build.Experiment, seed: int, folder: Path
+    experiment: build.Experiment, sampler: Callable[..., Any], seed: int, folder: Path
 ) -> Callable[[train.State], Mapping[str, Any] | None]:
     r"""A grid of samples, of the same noise every time.
 
         folder/step_00001000.png
 
-    Args: experiment: Experiment.  seed: of the samples.  folder: to write to.
+    Args: experiment: Experiment.  sampler: of its model.  seed: of the samples.
+        folder: to write to.
     Returns: state -> nothing (no unit).
     """
     mesh = experiment.devices.layout.mesh
-    draw = runs.by_example(mesh, experiment.model.sampler, NUM_SAMPLES)
+    draw = runs.by_example(mesh, sampler, NUM_SAMPLES)
 
     def write(state: train.State) -> None:
         x = draw(runs.trained(experiment, state), seed, 0)[:NUM_SAMPLES]

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from diffjax.cli import details, shown
-from diffjax.cli.charts import short
+from diffjax.cli.numbers import MISSING, number, with_error
 from diffjax.cli.results import last
 from diffjax.cli.shown import Shown
 from diffjax.cli.style import CSS
 from diffjax.train.metrics import replace
 
-MISSING = "–"
 HARMLESS = {"flatten", "tokens", "symmetric", "flip"}
 """Transforms that leave a code length comparable."""
 
@@ -211,36 +210,6 @@ def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
         with_error(*_of(found, "bits/dim")),
         *(with_error(*scores.get(key, (None, None))) for key in measured),
     ]
-
-
-def number(value: Any) -> str:
-    r"""A number as a person reads it.
-
-        four digits
-
-    Args: value: a number, or None.
-    Returns: text (no unit).
-    """
-    if value is None or math.isnan(value):
-        return MISSING
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.4g}" if abs(value) < 1e4 else short(value)
-
-
-def with_error(value: Any, error: Any) -> str:
-    r"""A number and how far to trust it, to the same place.
-
-        value ± error, two digits of the error
-
-    Args: value: a number, or None.  error: alike.
-    Returns: text (no unit).
-    """
-    known = error is not None and math.isfinite(error) and error > 0
-    if value is None or not math.isfinite(value) or not known:
-        return number(value)
-    places = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{places}f} ± {error:.{places}f}"
 
 
 def _model(run: Shown) -> str:

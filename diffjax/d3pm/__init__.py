@@ -27,7 +27,7 @@ from diffjax.d3pm import (
 from diffjax.d3pm.likelihood import bound
 from diffjax.d3pm.losses import cross_entropy, hybrid_loss, vb_loss
 from diffjax.d3pm.masked import absorbing_loss
-from diffjax.d3pm.objective import objective, sampler
+from diffjax.d3pm.objective import label_and_lengths, objective, sampler
 from diffjax.d3pm.process import (
     diffuse,
     marginal_logits,
@@ -59,6 +59,7 @@ __all__ = [
     "heads",
     "hybrid_loss",
     "infill",
+    "label_and_lengths",
     "likelihood",
     "losses",
     "marginal_logits",

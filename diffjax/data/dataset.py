@@ -30,6 +30,7 @@ class DataSet(NamedTuple):
     shape: of "x", one example.
     levels: K, the values of "x" are the integers 0 .. K-1; 0 if they are real numbers.
     alphabet: the characters that tokens stand for, K of them; "" if it is no text.
+    classes: "label" is one of 0 .. classes-1; 0 if there are no labels.
     """
 
     name: str
@@ -38,10 +39,17 @@ class DataSet(NamedTuple):
     shape: tuple[int, ...]
     levels: int
     alphabet: str = ""
+    classes: int = 0
 
 
 def of_sources(
-    name: str, train: Source, test: Source, *, levels: int, alphabet: str = ""
+    name: str,
+    train: Source,
+    test: Source,
+    *,
+    levels: int,
+    alphabet: str = "",
+    classes: int = 0,
 ) -> DataSet:
     r"""A data set whose every example is checked as it is read.
 
@@ -49,7 +57,7 @@ def of_sources(
 
     Args: name: for messages.  train, test: of at least one example each; the first of
         `train` fixes the shape.  levels: K, or 0.  alphabet: of K characters, if the
-        data are text.
+        data are text.  classes: of "label", 0 without.
     Returns: DataSet, its sources checked.
     """
     if levels == 1 or levels < 0:
@@ -74,7 +82,7 @@ def of_sources(
         return source._replace(read=read)
 
     both = checked("train", train), checked("test", test)
-    return DataSet(name, *both, shape=shape, levels=levels, alphabet=alphabet)
+    return DataSet(name, *both, shape, levels, alphabet, classes)
 
 
 def of_arrays(arrays: Mapping[str, np.ndarray]) -> Source:

@@ -32,7 +32,7 @@ def digits(*, data_dir: str | None = None) -> DataSet:
     if not builder.is_prepared():
         _prepare(builder)
     train, test = (_tfds_source(builder, split) for split in ("train", "test"))
-    return of_sources("digits", train, test, levels=17)
+    return of_sources("digits", train, test, levels=17, classes=10)
 
 
 def photos(*, size: int = 32, stride: int = 4) -> DataSet:
@@ -71,7 +71,8 @@ def photos(*, size: int = 32, stride: int = 4) -> DataSet:
 
         return Source(int(np.prod(counts)), read)
 
-    return of_sources("photos", crops(0, border), crops(border, width), levels=256)
+    train, test = crops(0, border), crops(border, width)
+    return of_sources("photos", train, test, levels=256, classes=len(pictures))
 
 
 def tfds(
@@ -114,7 +115,8 @@ def tfds(
                 "and test, for example to train[:90%] and train[90%:]"
             )
     both = (_tfds_source(builder, split, resize) for split in (train, test))
-    return of_sources(name, *both, levels=levels)
+    classes = getattr(dict(features).get("label"), "num_classes", 0)
+    return of_sources(name, *both, levels=levels, classes=classes)
 
 
 def folder(path: str, *, resize: Resize, held_out: int = 10) -> DataSet:
@@ -154,7 +156,8 @@ def folder(path: str, *, resize: Resize, held_out: int = 10) -> DataSet:
             len(files), lambda indices: stack([example(files[i]) for i in indices])
         )
 
-    return of_sources(root.name, *map(source, given), levels=256)
+    both = map(source, given)
+    return of_sources(root.name, *both, levels=256, classes=len(folders))
 
 
 def fit(size: int) -> Resize:

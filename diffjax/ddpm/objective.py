@@ -23,6 +23,7 @@ from diffjax.ddpm import (
     weights,
 )
 from diffjax.ddpm import variance as variances
+from diffjax.ddpm.likelihood import Decoder
 from diffjax.ddpm.losses import Times
 from diffjax.ddpm.predict import Denoise, Parameterization
 from diffjax.ddpm.samplers import Step
@@ -76,7 +77,12 @@ def objective(
 
 
 def hybrid_objective(
-    net: Net, schedule: Schedule, *, lam: float = 0.001, times: Times = times.uniform
+    net: Net,
+    schedule: Schedule,
+    *,
+    lam: float = 0.001,
+    decoder: Callable[..., Decoder] = likelihood.discretized_decoder,
+    times: Times = times.uniform,
 ) -> Objective:
     r"""Train the noise and the variance of improved DDPM.
 
@@ -86,14 +92,14 @@ def hybrid_objective(
 
     Args: net: (x [B, ..., C], t [B]) -> [B, ..., 2 C], eps first, then the place in
         the range of `variance.learned_range`.  schedule: tables [T + 1].  lam: weight
-        of the bound in bits/dim.  times: how t is drawn.
+        of the bound in bits/dim.  decoder: variance=... -> `Decoder`, one of
+        `likelihood` with its other options bound.  times: how t is drawn.
     Returns: Objective (mean squared error plus lam bits per dimension).
     """
     plain = objective(net, schedule)
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
         denoise, variance = split_net(net, schedule, params)
-        decoder = likelihood.discretized_decoder(variance=variance)
         value = losses.hybrid_loss(
             denoise,
             schedule,
@@ -101,7 +107,7 @@ def hybrid_objective(
             batch["x"],
             variance=variance,
             lam=lam,
-            decoder=decoder,
+            decoder=decoder(variance=variance),
             times=times,
         )
         return value, {"loss": value}

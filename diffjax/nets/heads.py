@@ -54,6 +54,18 @@ class Tokens(Computed):
         return table(x).reshape(*x.shape[:-1], -1)
 
 
+class Reading(nn.Module):
+    """A network of x as `inputs` shows it: net(inputs(x)), an encoder of levels say."""
+
+    inputs: nn.Module
+    net: nn.Module
+
+    @nn.compact
+    def __call__(self, x: Array, *, rng: Array | None = None) -> Array:
+        """x [B, ...] -> [B, ...], as the network's."""
+        return self.net(self.inputs(x), rng=rng)
+
+
 class Logits(nn.Module):
     """Logits of every level: a network of C K output channels, starting from x_t.
 

@@ -13,6 +13,7 @@ table has medians, and the least and the largest ratio of runs made side by side
 """
 
 import functools
+import itertools
 import os
 import sys
 import tempfile
@@ -22,6 +23,11 @@ import numpy as np
 import processes
 
 BATCH, SIDE, ROUNDS = 16, 32, 7
+THREADED = (
+    "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
+)
+"""Without it XLA's convolutions run on one core (jaxlib 0.10)."""
+KINDS = ("eager", "compile")
 WIDTHS = {"2.25M": (32, 64, 64, 64), "8.95M": (64, 128, 128, 128)}
 FORWARD, TRAIN = "forward", "train step"
 
@@ -50,8 +56,9 @@ def write(size: str, folder: str) -> None:
     diffusers.save_unet(folder, net, params, sample_size=SIDE)
 
 
-def ours(folder: str) -> processes.Tasks:
+def ours(folder: str, flags: str) -> processes.Tasks:
     """Forward and train step, each one program."""
+    os.environ["XLA_FLAGS"] = flags
     import jax
     import jax.numpy as jnp
     import optax
@@ -128,29 +135,27 @@ def theirs(folder: str, *, compiled: bool) -> processes.Tasks:
 def compare(size: str, folder: str) -> None:
     """Rows of the table for one network."""
     write(size, folder)
-    mine = processes.start(functools.partial(ours, folder))
-    kinds = [("eager", False)] + [("compile", True)] * ("--compile" in sys.argv)
-    for (kind, compiled), threads in (
-        (kind, n) for kind in kinds for n in sorted({1, os.cpu_count() or 1})
-    ):
+    mine = {
+        name: processes.start(functools.partial(ours, folder, flags))
+        for name, flags in {"default": "", "threaded": THREADED}.items()
+    }
+    for kind, threads in itertools.product(KINDS, sorted({1, os.cpu_count() or 1})):
         begun = time.perf_counter()
-        peer = processes.start(
-            functools.partial(theirs, folder, compiled=compiled), threads
-        )
-        ready = time.perf_counter() - begun
-        for task in (FORWARD, TRAIN):
-            runs = [
-                (processes.run(mine, task), processes.run(peer, task))
-                for _ in range(ROUNDS)
-            ]
-            fast, slow = (np.median([pair[i][0] for pair in runs]) for i in range(2))
-            ratios = [there[0] / here[0] for here, there in runs]
-            print(
-                f"{size}  {task:12s}{f'{kind} ({threads})':14s}{1e3 * fast:8.0f}"
-                f"{1e3 * slow:11.0f}  {slow / fast:5.2f} "
-                f"({min(ratios):.2f} .. {max(ratios):.2f})  ready in {ready:.0f} s",
-                flush=True,
-            )
+        make = functools.partial(theirs, folder, compiled=kind == "compile")
+        peer = processes.start(make, threads)
+        ready = f"ready in {time.perf_counter() - begun:.0f} s"
+        for task, (name, here) in itertools.product((FORWARD, TRAIN), mine.items()):
+            row = f"{size}  {task:12s}{name:10s}{f'{kind} ({threads})':14s}"
+            print(row + ratio(here, peer, task), ready, flush=True)
+
+
+def ratio(mine, peer, task: str) -> str:
+    """Medians of both in ms, their ratio, and its range over runs made side by side."""
+    runs = [[processes.run(p, task)[0] for p in (mine, peer)] for _ in range(ROUNDS)]
+    fast, slow = 1e3 * np.median(runs, axis=0)
+    ratios = [there / here for here, there in runs]
+    least, most = min(ratios), max(ratios)
+    return f"{fast:8.0f}{slow:11.0f}  {slow / fast:5.2f} ({least:.2f} .. {most:.2f})"
 
 
 def transformers() -> None:
@@ -171,7 +176,9 @@ def transformers() -> None:
 def main() -> None:
     """Print a table of ratios; every ratio is of runs made side by side."""
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    print("size   task        diffusers (threads)  ours ms  theirs ms  ratio (range)")
+    print(
+        "size   task        XLA       diffusers      ours ms  theirs ms  ratio (range)"
+    )
     for size in sys.argv[1:] or WIDTHS:
         with tempfile.TemporaryDirectory() as folder:
             compare(size, folder)

@@ -116,3 +116,23 @@ def test_bad_masks_are_named():
             d3pm.bound(
                 denoiser(LOGITS), UNIFORM, jax.random.key(0), PADDED, length_mask=mask
             )
+
+
+def test_a_network_that_does_not_listen_has_the_same_loss_and_bound():
+    """Example by example or all at once: the same keys, so the same numbers."""
+
+    class Deaf:
+        init = staticmethod(lambda rng, x, t, *told: LOGITS)
+        apply = staticmethod(lambda p, x, t, *told: p[None] * jnp.cos(x[..., None]))
+
+    batch = {"x": PADDED, "length_mask": jnp.broadcast_to(REAL, PADDED.shape)}
+    told = {"inputs": d3pm.label_and_lengths}
+    for of_net in (
+        lambda **options: d3pm.objective(Deaf, UNIFORM, **options).loss,
+        lambda **options: net_bound(Deaf, UNIFORM, **options),
+    ):
+        apart, whole = (
+            jax.jit(of_net(**options))(LOGITS, jax.random.key(1), batch)
+            for options in (told, {})
+        )
+        chex.assert_trees_all_close(apart, whole, rtol=1e-5)

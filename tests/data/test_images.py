@@ -106,6 +106,17 @@ def test_folder_with_splits_of_its_own(files):
     assert set(everything(mine.test)["x"][:, 0, 0, 0] // 10 % 2) == {1}
 
 
+def test_the_number_of_classes_is_known(digits, files):
+    """And no label is beyond it."""
+    for found, classes in (
+        (digits, 10),
+        (images.photos(size=32, stride=32), 2),
+        (images.folder(str(files), resize=images.fit(4)), 2),
+    ):
+        labels = found.train.read(np.arange(found.train.num))["label"]
+        assert found.classes == classes == labels.max() + 1
+
+
 def test_resizing():
     x = np.zeros((6, 4, 3), np.uint8)
     x[1:5, :, 0] = 200  # the square in the middle
@@ -136,7 +147,7 @@ def test_tfds_by_name(digits, tmp_path):
     for key, value in everything(mine.test).items():
         np.testing.assert_array_equal(value, expected[key])
     larger = images.tfds("digits", data_dir=str(folder), resize=images.squash(16))
-    assert larger.shape == (16, 16, 1)
+    assert larger.shape == (16, 16, 1) and larger.classes == 10
     halves = images.tfds(
         "digits", data_dir=str(folder), train="train[:90%]", test="train[90%:]"
     )

@@ -42,6 +42,31 @@ def test_d3pm_with_the_transformer():
     np.testing.assert_allclose(before, 6 * np.log(5), rtol=1e-5)
 
 
+def test_tokens_in_the_padding_never_change_what_is_said_of_the_others():
+    """Told where it is, the transformer has the loss of the bare batch."""
+    process = transitions.absorbing(1 / np.arange(10, 0, -1), 5, mask=4)
+    net = NETS["Transformer"].net.clone(depth=1)
+    params = weights(net, TOKENS, jnp.ones(7, int))
+    told = {"inputs": d3pm.label_and_lengths}
+    real = jnp.broadcast_to(jnp.arange(8) < 6, (7, 8))
+
+    def padded(token):
+        x = jnp.pad(TOKENS % 4, ((0, 0), (0, 2)), constant_values=token)
+        return {"x": x, "length_mask": real}
+
+    @jit
+    def said(params, first, second):
+        bare = {"x": TOKENS % 4}
+        aware = d3pm.objective(net, process, **told).loss
+        losses = [aware(params, KEY, b)[0] for b in (bare, first, second)]
+        blind = d3pm.objective(net, process).loss
+        return losses, [blind(params, KEY, b)[0] for b in (bare, first, second)]
+
+    losses, blind = said(params, padded(0), padded(3))
+    np.testing.assert_allclose(losses, [blind[0]] * 3, rtol=1e-5)
+    assert abs(blind[1] - blind[2]) > 1e-3 * blind[0]
+
+
 def test_ddpm_with_dit():
     """It starts at eps_hat = 0, so the loss is the mean square of the noise."""
     net = NETS["DiT"].net.clone(depth=1, patch=4)
