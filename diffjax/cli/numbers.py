@@ -33,6 +33,8 @@ def with_error(value: Any, error: Any) -> str:
     if value is None or not math.isfinite(value) or not known:
         return number(value)
     places = max(0, 1 - math.floor(math.log10(error)))
+    if places > 6:
+        return f"{short(value)} ± {error:.1e}".replace("e-0", "e-")
     return f"{value:.{places}f} ± {error:.{places}f}"
 
 
