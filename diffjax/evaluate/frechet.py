@@ -54,24 +54,25 @@ def distance(a: Moments, b: Moments) -> float:
         d^2 = |mean_a - mean_b|^2 + tr C_a + tr C_b - 2 tr (C_a^1/2 C_b C_a^1/2)^1/2
 
     Heusel et al. 2017 (FID, arXiv:1706.08500), eq. 6. The last trace is the sum of the
-    singular values of C_a^1/2 C_b^1/2, each root from an eigendecomposition: symmetric
-    in a and b, and exact where a covariance is singular. In float64, on the host.
+    singular values of A^T B, where C_a = A A^T and C_b = B B^T have as many columns as
+    their rank: symmetric in a and b, and exact where a covariance is singular. In
+    float64, on the host.
 
     Args: a, b: Moments of 2 examples or more each.
     Returns: d^2 (squared unit of the features).
     """
-    (mean_a, root_a), (mean_b, root_b) = map(_mean_and_root, (a, b))
+    (mean_a, factor_a), (mean_b, factor_b) = map(_mean_and_factor, (a, b))
     if mean_a.shape != mean_b.shape:
         raise ValueError(
             f"expected the same features twice, got {mean_a.size} and {mean_b.size} of "
             "them; use one function for both sets"
         )
-    overlap = np.linalg.svd(root_a @ root_b, compute_uv=False).sum()
-    traces = (root_a**2).sum() + (root_b**2).sum()
+    overlap = np.linalg.svd(factor_a.T @ factor_b, compute_uv=False).sum()
+    traces = (factor_a**2).sum() + (factor_b**2).sum()
     return float(((mean_a - mean_b) ** 2).sum() + traces - 2 * overlap)
 
 
-def _mean_and_root(seen: Moments) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_factor(seen: Moments) -> tuple[np.ndarray, np.ndarray]:
     if seen.num < 2:
         raise ValueError(
             f"expected moments of 2 examples or more, got {int(seen.num)}; a "
@@ -83,9 +84,8 @@ def _mean_and_root(seen: Moments) -> tuple[np.ndarray, np.ndarray]:
             "expected finite features, got inf or NaN among them; look at the samples"
         )
     values, vectors = np.linalg.eigh(scatter / (int(seen.num) - 1))
-    rounding = len(values) * np.finfo(np.float64).eps * values[-1]
     # The root of what is zero but for rounding would be 1e-8, once for each feature.
-    values = np.where(values > rounding, values, 0)
-    values[: max(0, len(values) - int(seen.num) + 1)] = 0  # rank < n
-    root = (vectors * np.sqrt(values)) @ vectors.T
-    return np.asarray(seen.mean, np.float64), root
+    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    kept[: max(0, len(values) - int(seen.num) + 1)] = False  # rank < n
+    factor = vectors[:, kept] * np.sqrt(values[kept])
+    return np.asarray(seen.mean, np.float64), factor

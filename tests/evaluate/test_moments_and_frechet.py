@@ -98,6 +98,13 @@ def test_frechet_distance_of_fewer_examples_than_features():
     assert frechet.distance(*seen) == pytest.approx(wanted, rel=1e-7)
 
 
+def test_frechet_distance_of_samples_that_are_all_alike():
+    wanted = ((X.mean(0) - 50) ** 2).sum() + np.trace(np.cov(X.T))
+    alike = of(np.full((7, 5), 50.0))
+    assert frechet.distance(of(X), alike) == pytest.approx(wanted, rel=1e-6)
+    assert frechet.distance(alike, alike) == 0
+
+
 def halves(x):
     return x.reshape(-1, 4)[:, ::2] * 0.5
 
