@@ -1,12 +1,12 @@
 """DDPM on a folder of images of your own, PNG or JPEG, made square and 32 x 32.
 
-    diffjax train experiments/ddpm_folder.py --workdir runs/mine \\
+    diffjax train experiments/ddpm_folder.py --workdir runs/ddpm_folder \\
         --config.data.path=PNGS
 
 20000 steps, made for a GPU; on a CPU try --config.steps=2000
 --config.net.widths="(32, 64)" --config.net.attention="(False, True)". Expected: a loss
 that starts at 1.0, the variance of the noise; not run to the end here. Pictures appear
-in runs/mine/samples.
+in runs/ddpm_folder/samples.
 """
 
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import jax
+import PIL.Image
 import pytest
 
 from diffjax import build, train
@@ -44,10 +45,14 @@ MARKED = [
 
 
 @pytest.mark.parametrize("file", MARKED, ids=lambda f: f.stem)
-def test_an_experiment_fits_together(file, digits_dir):
+def test_an_experiment_fits_together(file, digits_dir, tmp_path):
     config = configs.load(str(file), [])
     if "data_dir" in config["data"]:
         config["data"]["data_dir"] = digits_dir
+    if config["data"]["name"] == "folder":
+        config["data"]["path"] = str(tmp_path)
+        for i in range(10):
+            PIL.Image.new("RGB", (32, 32)).save(tmp_path / f"{i}.png")
     if config["model"]["name"] in ("ddpm", "d3pm"):
         config["model"]["schedule"]["T"] = 5  # fewer noise tables to make
     found = build.experiment(config)
