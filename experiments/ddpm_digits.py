@@ -4,6 +4,7 @@
 
 3000 steps, two minutes on two CPU cores. Expected: 3.23 +- 0.04 bits/dim on the test
 digits, with the clipping that the sampler has too; without it the bound is 9.4.
+With --config.model.variance=learned_range, 2000 steps gave 2.75 in one run.
 """
 
 
