@@ -194,6 +194,12 @@ def test_evaluate_prints_the_bound_with_its_standard_error(run, capsys):
     assert one["rate"]["mean"] == pytest.approx(total, rel=1e-5)
 
 
+def test_a_run_may_be_named_as_the_readme_does(run, monkeypatch):
+    """By a path from here, which Orbax does not take."""
+    monkeypatch.chdir(run.parent)
+    assert main(["evaluate", run.name, "--num", "2"]) == 0
+
+
 def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):
     """Of x in [0, 1] and 64 of them; it is no generator, and nothing claims so."""
     other = swapped(file, tmp_path, "sample_every=4", "sample_every=0")

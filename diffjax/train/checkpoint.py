@@ -63,7 +63,7 @@ def writer(directory: Path, keep: Keep) -> Iterator[ocp.CheckpointManager]:
     # Orbax logs what it raises, with tracebacks; it is raised again in one line.
     logger = logging.getLogger("absl")
     logger.addFilter(_not_of_orbax)
-    manager = ocp.CheckpointManager(directory, options=options)
+    manager = ocp.CheckpointManager(directory.absolute(), options=options)
     try:
         yield manager
     finally:
