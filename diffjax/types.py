@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 
 Array = jax.Array
 Params = Any
@@ -57,3 +58,21 @@ class Sampler(Protocol):
 
     def __call__(self, params: Params, rng: Array, num: int) -> Array:
         """Draw `num` samples, [num, ...]."""
+
+
+def example_keys(rng: Array, num: int, *, first: Array | int = 0) -> Array:
+    r"""One key for each example, the same whatever the batch is cut into.
+
+        key_i = fold_in(rng, first + i)
+
+    Args: rng: a key; or keys [num] made elsewhere, kept.  num: examples.  first: place
+        of example 0 in the whole batch.
+    Returns: keys [num] (no unit).
+    """
+    is_typed = jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
+    if rng.ndim == (0 if is_typed else 1):
+        fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+        return fold_in(rng, first + jnp.arange(num))
+    if rng.shape[0] != num:
+        raise ValueError(f"expected one key or {num} keys, got {rng.shape[0]} keys")
+    return rng

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from diffjax import build
-from diffjax.cli.runs import Run
+from diffjax.cli.runs import Run, noise_keys
 from diffjax.evaluate import Moments, moments, summary
 
 T = TypeVar("T")
@@ -102,10 +102,8 @@ def _walk(
 
     @jax.jit
     def update(seen: Any, params, seed, start, batch, mask):
-        index = start + jnp.arange(size)
-        fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-        keys = fold_in(jax.random.key(seed), index)
-        return see(seen, params, keys, batch, mask & (index < num))
+        mask = mask & (start + jnp.arange(size) < num)
+        return see(seen, params, noise_keys(seed, start, size), batch, mask)
 
     data = build.data.test_batches(run.experiment.data, seed, batch_size=size)
     for i, batch in enumerate(data):

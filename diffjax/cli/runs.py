@@ -99,8 +99,7 @@ def by_example(
     whole = NamedSharding(mesh, PartitionSpec())
 
     def part(params: Any, seed: Any, start: Any) -> Any:
-        fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-        keys = fold_in(jax.random.key(seed), start + jnp.arange(size))
+        keys = noise_keys(seed, start, size)
         keys = jax.lax.with_sharding_constraint(keys, spread)
         return draw(params, keys, size)
 
@@ -108,6 +107,18 @@ def by_example(
     return lambda params, seed, start: np.asarray(
         compiled(params, jnp.uint32(seed), jnp.uint32(start))
     )
+
+
+def noise_keys(seed: Any, start: Any, num: int) -> jax.Array:
+    r"""The keys of some examples, whatever they are drawn or looked at with.
+
+        key_i = fold_in(seed, start + i)
+
+    Args: seed: of them all.  start: place of the first.  num: how many.
+    Returns: keys [num] (no unit).
+    """
+    fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return fold_in(jax.random.key(seed), start + jnp.arange(num))
 
 
 def chunks(

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from diffjax import types
 from diffjax.core.noise import swift
 from diffjax.types import Array
 
@@ -41,14 +42,7 @@ def example_keys(rng: Array, num: int) -> Array:
         can be given the keys of their part of a global batch.  num: examples.
     Returns: keys [num], made swift: the same numbers, sooner (no unit).
     """
-    is_one_key = rng.ndim == (
-        0 if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key) else 1
-    )
-    if is_one_key:
-        rng = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, jnp.arange(num))
-    if rng.shape[0] != num:
-        raise ValueError(f"expected one key or {num} keys, got {rng.shape[0]} keys")
-    return jax.vmap(swift)(rng)
+    return jax.vmap(swift)(types.example_keys(rng, num))
 
 
 def reverse(step: Step, rng: Array, x: Any, ts: Array, *, draw: Draw = normal) -> Any:

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from diffjax.types import Array
+from diffjax.types import Array, example_keys
 
 Attend = Callable[..., Array]
 """`attend` or `flash_attend`: (q, k, v, *, mask=None, is_causal=False) -> values."""
@@ -230,19 +230,3 @@ def per_channel(value: Array, x: Array) -> Array:
     Returns: [B, 1, ..., 1, C] (unit of value).
     """
     return value.reshape(len(value), *(1,) * (x.ndim - 2), -1)
-
-
-def example_keys(rng: Array, num: int) -> Array:
-    r"""One key for each example.
-
-        key_i = fold_in(rng, i)
-
-    Args: rng: a key; or keys [num] made elsewhere, kept.  num: examples.
-    Returns: keys [num] (no unit).
-    """
-    typed = jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
-    if rng.ndim == (0 if typed else 1):
-        return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, jnp.arange(num))
-    if rng.shape[0] != num:
-        raise ValueError(f"expected one key or {num} keys, got {rng.shape[0]} keys")
-    return rng

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from diffjax.nets import layers
 from diffjax.nets.layers import Attend, Computed
 from diffjax.nets.mlp import plain_norm
-from diffjax.types import Array
+from diffjax.types import Array, example_keys
 
 
 class Stack(Computed):
@@ -41,7 +41,7 @@ class Stack(Computed):
         rng: Array | None = None,
     ) -> Array:
         """h [B, N, D], told [B, C], mask [B, 1, 1, N] -> [B, N, D]."""
-        keys = None if rng is None else layers.example_keys(rng, len(h))
+        keys = None if rng is None else example_keys(rng, len(h))
         layer: Any = nn.remat(Layer, prevent_cse=False) if self.remat else Layer
         scanned = nn.scan(
             layer,

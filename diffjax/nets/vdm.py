@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from diffjax.nets import embeddings, layers
 from diffjax.nets.layers import Attend, Computed
 from diffjax.nets.mlp import Condition
-from diffjax.types import Array
+from diffjax.types import Array, example_keys
 
 
 class FlatUNet(Computed):
@@ -49,7 +49,7 @@ class FlatUNet(Computed):
         rng: Array | None = None,
     ) -> Array:
         """x [B, H, W, C], t [B], label [B] -> [B, H, W, C], as eps."""
-        keys = None if rng is None else layers.example_keys(rng, len(x))
+        keys = None if rng is None else example_keys(rng, len(x))
         told = Condition(
             width=4 * self.width,
             features=self.width,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffjax.types import Array, Batch, Metrics, Net, Objective, Params
+from diffjax.types import Array, Batch, Metrics, Net, Objective, Params, example_keys
 
 
 class _Dropping(NamedTuple):
@@ -35,9 +35,8 @@ def dropped(objective_of: Callable[..., Objective], *nets: Net) -> Objective:
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
         size = jax.tree.leaves(dict(batch))[0].shape[0]
-        if rng.ndim == 0:
-            rng = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(rng, jnp.arange(size))
-        each = jax.vmap(of_example, in_axes=(None, 0, 0))(params, rng, dict(batch))
+        keys = example_keys(rng, size)
+        each = jax.vmap(of_example, in_axes=(None, 0, 0))(params, keys, dict(batch))
         return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), each)
 
     return Objective(objective_of(*nets).init, loss)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from diffjax import types
 from diffjax.train import averages as moving
 from diffjax.train import guards
 from diffjax.train.averages import Decay
@@ -112,8 +113,7 @@ def example_keys(
 def _fold_all(rng: Array, batch: Batch, axis_name: str | None) -> Array:
     size = jax.tree.leaves(dict(batch))[0].shape[0]
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * size
-    fold_in = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    return fold_in(rng, first + jnp.arange(size))
+    return types.example_keys(rng, size, first=first)
 
 
 def _gradient(

@@ -230,6 +230,8 @@ def test_dropout_has_a_mask_for_each_example_and_none_in_evaluation():
     np.testing.assert_allclose(value, 1, atol=0.05)
     np.testing.assert_allclose(metrics["zeros"], 10.5, atol=0.5)
     np.testing.assert_array_equal(value, loss(params, KEY, batch)[0])
+    words = jax.random.key_data(KEY)  # a key as JAX had them before
+    np.testing.assert_array_equal(value, loss(params, words, batch)[0])
     backwards, _ = loss(params, keys[::-1], batch)
     np.testing.assert_allclose(value, backwards, rtol=1e-5)
     assert objective_of(net).loss(params, keys, batch)[0] == 1
