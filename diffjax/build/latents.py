@@ -105,16 +105,10 @@ def vqvae_model(
         averages.
     Returns: Model.
     """
-    said = _said(context.data, likelihood, sigma)
+    data, said = context.data, _said(context.data, likelihood, sigma)
     # The averages are of a whole batch, so no example can have masks of its own.
-    enc, dec, places = nets.pair(
-        context.net,
-        context.data.shape,
-        latent,
-        said.shape,
-        levels=_levels(context.data),
-        fixed={"dropout": 0.0},
-    )
+    fixed: dict[str, Any] = {"levels": _levels(data), "fixed": {"dropout": 0.0}}
+    enc, dec, places = nets.pair(context.net, data.shape, latent, said.shape, **fixed)
     quantizer, prior = vq.quantizers.vector(K), vq.prior.uniform(K)
     objective = vq.ema_objective(
         enc,

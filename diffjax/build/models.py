@@ -4,9 +4,9 @@ from typing import Any
 
 from diffjax.build import tables
 from diffjax.build.autoencoders import ae_model
+from diffjax.build.autoregressive import ar_model
 from diffjax.build.denoisers import ddpm_model
 from diffjax.build.diffusions import CHOICES, d3pm_model
-from diffjax.build.autoregressive import ar_model
 from diffjax.build.latents import hvae_model, vae_model, vqvae_model
 from diffjax.build.model import Context, Model
 

@@ -16,6 +16,8 @@ CHOICES: tables.Choices = {
     "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
     "param_dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
 }
+VECTOR = 8
+"""Numbers by which a dense network knows a category, one without an order."""
 WITHOUT = {"num_classes": 0}
 """Labels are the model's matter: of a network alone, better refused than ignored."""
 DENOISERS: tables.Table = {
@@ -82,7 +84,10 @@ def categorical(spec: Any, shape: tuple[int, ...], K: int) -> Any:
     )
     if logistic:
         return heads.Logistic(heads.Levels(K), net, K, laws.truncated_logistic)
-    return net if name == "transformer" else heads.Logits(heads.Levels(K), net, K)
+    if name == "transformer":
+        return net
+    read = heads.Tokens(K, VECTOR) if name == "mlp" else heads.Levels(K)
+    return heads.Logits(read, net, K)
 
 
 def causal(spec: Any, K: int) -> Any:

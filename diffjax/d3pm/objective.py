@@ -140,8 +140,8 @@ def sampler(
     def draw(params: Params, rng: Array, num: int) -> Array:
         denoise, size = guide(example_net(net, params)), (num, *shape)
         options: dict[str, Any] = {"step": step, "predict": predict, "ts": ts}
-        held = {"known": known, "known_mask": known_mask}
-        return samplers.sample(denoise, transitions, rng, size, **options, **held)
+        options |= {"known": known, "known_mask": known_mask}
+        return samplers.sample(denoise, transitions, rng, size, **options)
 
     return draw
 

@@ -1,4 +1,4 @@
-"""A causal network as a model: its likelihood by hand, its draws where it is certain."""
+"""A causal network as a model: its likelihood by hand, its draws where certain."""
 
 import itertools
 
@@ -16,7 +16,7 @@ STATES = np.array(list(itertools.product(range(K), repeat=N))).reshape(-1, *SHAP
 
 
 def apply(table, x):
-    """The logits of an entry are the table's row of the one before it, in raster order."""
+    """An entry's logits are the table's row of the one before it, in raster order."""
     flat = x.reshape(len(x), -1)
     start = jnp.broadcast_to(jnp.asarray(START, table.dtype), (len(x), 1, K))
     logits = jnp.concatenate([start, table[flat[:, :-1]]], axis=1)
@@ -54,7 +54,7 @@ def test_the_likelihood_is_that_of_a_markov_chain(x64):
 
 
 def test_where_the_network_is_certain_so_are_the_samples():
-    """After 0 comes 1, after 1 comes 2, after 2 comes 0: only the first entry is free."""
+    """After 0 comes 1, after 1 comes 2, after 2 comes 0: only the first is free."""
     table = jnp.where(jnp.roll(jnp.eye(K), 1, axis=1) == 1, 0.0, -jnp.inf)
     draw = vq.autoregressive_sampler(net(table), SHAPE)
     x = np.asarray(jax.jit(lambda rng: draw(table, rng, 30))(jax.random.key(0)))
