@@ -10,7 +10,7 @@ import numpy as np
 from diffjax.evaluate import record
 from diffjax.evaluate.record import Record
 from diffjax.evaluate.summary import Estimate
-from diffjax.train.metrics import replace
+from diffjax.train.metrics import read, replace
 
 DIGITS = 7
 """Of what is computed in float32."""
@@ -30,13 +30,7 @@ def metrics(directory: Path) -> list[dict[str, Any]]:
             f"expected a run with metrics.jsonl, got {directory}; give the --workdir "
             "of diffjax train"
         )
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # cut short by a kill
-            continue
-    return rows
+    return read(path)
 
 
 def last(rows: list[dict[str, Any]]) -> dict[str, Any]:
