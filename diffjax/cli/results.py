@@ -1,7 +1,7 @@
 """The numbers that a run has to show, as files in its directory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +64,30 @@ def evaluation(directory: Path) -> dict[str, Any]:
         ) from error
 
 
-def scores(directory: Path) -> list[Record]:
-    r"""What was measured of samples, if anything was.
+def scores(path: Path) -> list[Record]:
+    r"""What was measured, if anything was.
 
-        directory/scores.jsonl
+        records  <-  scores.jsonl of samples, floor.jsonl of the data themselves
 
-    Args: directory: of the run.
+    Args: path: of the file.
     Returns: a list of Record.
     """
-    path = directory / "scores.jsonl"
     return record.load(path) if path.is_file() else []
+
+
+def save_scores(path: Path, found: Sequence[Record]) -> Path:
+    r"""Write what was measured; numbers of other names stay.
+
+        path  <-  records
+
+    Args: path: of the file.  found: records, which replace those of their names.
+    Returns: the path (no unit).
+    """
+    new = {(each.metric, each.features) for each in found}
+    old = scores(path)
+    kept = [each for each in old if (each.metric, each.features) not in new]
+    record.save(path, [*kept, *found])
+    return path
 
 
 def save_evaluation(
