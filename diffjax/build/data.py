@@ -1,7 +1,7 @@
 """The data of a configuration: a set, its transforms, and how to look at it."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ class Prepared(NamedTuple):
     bits: whether "x" is 0 or 1, as far as the first examples show.
     levels: of the raw "x"; 0 if they are real numbers.
     span: what the lowest and the highest level became.
+    origin: what they are without `transforms`.
     alphabet: of text, or "".
     classes: of "label", 0 if there is none.
     options: of reading: threads, workers.
@@ -40,6 +41,7 @@ class Prepared(NamedTuple):
     bits: bool
     levels: int
     span: tuple[float, float]
+    origin: tuple[float, float]
     alphabet: str
     classes: int
     options: dict[str, int]
@@ -153,7 +155,6 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
     some = np.arange(min(16, train.num))
     x = transforms.transformed(applied, 0, some, train.read(some))["x"]
     seen = (x.shape[1:], found.shape)
-    spans = [SPANS[name] for name in map(tables.name, (*once, *steps)) if name in SPANS]
     return Prepared(
         name=found.name,
         train=train,
@@ -164,7 +165,8 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
         whole=bool(np.issubdtype(x.dtype, np.integer)),
         bits=bool(np.isin(x, (0, 1)).all()),
         levels=found.levels,
-        span=spans[-1] if spans else (0.0, found.levels - 1.0),
+        span=_span(found, (*once, *steps)),
+        origin=_span(found, once),
         alphabet=found.alphabet,
         classes=found.classes,
         options=reading,
@@ -236,6 +238,23 @@ def read(data: Prepared, source: Source, places: np.ndarray) -> np.ndarray:
     return transforms.transformed(data.transforms, 0, places, source.read(places))["x"]
 
 
+def plain(data: Prepared) -> Prepared:
+    r"""The same data without their transforms: what samples are to look like.
+
+        x in {0, ..., levels - 1}, as read
+
+    Args: data: Prepared.
+    Returns: Prepared.
+    """
+    x = data.train.read(np.arange(1))["x"]
+    return data._replace(
+        transforms=(),
+        shape=x.shape[1:],
+        image=x.shape[1:] if x.ndim == 4 else None,
+        span=data.origin,
+    )
+
+
 def written(data: Prepared, x: np.ndarray) -> list[str] | None:
     r"""Examples as text, if that is what they are.
 
@@ -258,6 +277,11 @@ def levels(data: Prepared, x: np.ndarray) -> np.ndarray:
     low, high = data.span
     grey = (x.astype(np.float32) - low) * (255 / (high - low))
     return np.clip(np.round(np.nan_to_num(grey)), 0, 255).astype(np.uint8)
+
+
+def _span(found: DataSet, steps: Iterable[Any]) -> tuple[float, float]:
+    spans = [SPANS[name] for name in map(tables.name, steps) if name in SPANS]
+    return spans[-1] if spans else (0.0, found.levels - 1.0)
 
 
 def _transforms(place: str, specs: Any, levels: int) -> tuple[Transform, ...]:

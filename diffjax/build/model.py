@@ -40,6 +40,19 @@ class Coder(NamedTuple):
     codes: Callable[[Params, Batch], Array]
 
 
+class Process(NamedTuple):
+    """The forward process of a diffusion, to look at.
+
+    T: its steps.
+    diffuse: (rng, x_0 [...], t []) -> x_t [...], of one example.
+    matrix: t [] -> the law of x_t given each x_0, [K, K]; None of real values.
+    """
+
+    T: int
+    diffuse: Callable[[Array, Array, Array], Array]
+    matrix: Callable[[Array], Array] | None = None
+
+
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
@@ -51,6 +64,7 @@ class Model(NamedTuple):
     trained: (params, memory) -> the params that these take.
     error: of its reconstructions, if it has no bound.
     coder: Coder, or None.
+    process: Process, or None.
     """
 
     objective: Objective | StatefulObjective
@@ -61,6 +75,7 @@ class Model(NamedTuple):
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
     error: Error | None = None
     coder: Coder | None = None
+    process: Process | None = None
 
 
 class Context(NamedTuple):

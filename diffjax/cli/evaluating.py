@@ -53,18 +53,18 @@ def evaluate(directory: str, wish: Wish) -> None:
     paths = []
     if wish.samples is not None:
         paths = score(Path(directory), run, wish, reference(run, wish))
-    told.written([*paths, measure(Path(directory), run, wish)])
+    told.written([*paths, *measure(Path(directory), run, wish)])
 
 
-def measure(directory: Path, run: Any, wish: Wish) -> Path:
-    r"""The bound of a run, or its error, to a file.
+def measure(directory: Path, run: Any, wish: Wish) -> list[Path]:
+    r"""The bound of a run, or its error, and its forward process, to files.
 
-        directory/evaluation.json
+        directory/{forward.npz, evaluation.json}
 
     Args: directory: of the run.  run: Run.  wish: Wish.
-    Returns: the path (no unit).
+    Returns: the paths written (no unit).
     """
-    from diffjax.cli import results, runs
+    from diffjax.cli import forward, results, runs
 
     data = run.experiment.data
     total = min(wish.num or data.test.num, data.test.num)
@@ -81,7 +81,8 @@ def measure(directory: Path, run: Any, wish: Wish) -> Path:
     has_bound = run.experiment.model.error is None
     look = _bound if has_bound else _reconstructions
     found, more = look(run, wish.seed, wish.batch_size, total)
-    return results.save_evaluation(directory, {**about, **more}, found)
+    drawn = forward.save(directory, run, wish.seed)
+    return [*drawn, results.save_evaluation(directory, {**about, **more}, found)]
 
 
 def reference(run: Any, wish: Wish) -> Any:
@@ -115,7 +116,7 @@ def score(directory: Path, run: Any, wish: Wish, reference: Any) -> list[Path]:
     assert wish.samples is not None
     chunk = min(CHUNK, -(-wish.samples // 2))
     drawn = drawing.of_run(run, drawing.Wish(wish.samples, wish.seed, chunk, {}))
-    found = scores.of_drawn(reference, drawn)
+    found = scores.of_drawn(reference, run.experiment.data, drawn)
     for each in found:
         print(f"  {each.metric:<12} {each.value:12.4g}  {each.features}".rstrip())
     shown = drawing.save(directory / "samples", run, drawn.x[:SHOWN], wish.seed)
