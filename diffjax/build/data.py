@@ -225,6 +225,17 @@ def first(data: Prepared, *, batch_size: int) -> Batch:
     return {key: value for key, value in batch.items() if key != "mask"}
 
 
+def read(data: Prepared, source: Source, places: np.ndarray) -> np.ndarray:
+    r"""Some examples as the model sees them.
+
+        x_i,    i in places
+
+    Args: data: Prepared.  source: one of its two.  places: integers [N].
+    Returns: [N, ...] "x", transformed.
+    """
+    return transforms.transformed(data.transforms, 0, places, source.read(places))["x"]
+
+
 def written(data: Prepared, x: np.ndarray) -> list[str] | None:
     r"""Examples as text, if that is what they are.
 
