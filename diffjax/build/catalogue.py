@@ -38,6 +38,7 @@ def entries() -> dict[str, dict[str, str]]:
         "model.loss of d3pm": (diffusions.LOSSES, set()),
         "net of ddpm": (nets.DENOISERS, image),
         "net of d3pm": (nets.CATEGORICAL, image),
+        "net of ar": (nets.CAUSAL, image),
         "net of ae, vae and vqvae": (nets.PAIRS, pair),
         "net of hvae": (nets.LADDERS, pair),
         "optimizer": (training.OPTIMIZERS, {"learning_rate"}),

@@ -4,6 +4,7 @@ from typing import Any
 
 from diffjax.build import tables
 from diffjax.build.autoencoders import ae_model
+from diffjax.build.autoregressive import ar_model
 from diffjax.build.denoisers import ddpm_model
 from diffjax.build.diffusions import CHOICES, d3pm_model
 from diffjax.build.latents import hvae_model, vae_model, vqvae_model
@@ -16,6 +17,7 @@ MODELS: tables.Table = {
     "ddpm": ddpm_model,
     "vqvae": vqvae_model,
     "d3pm": d3pm_model,
+    "ar": ar_model,
 }
 
 

@@ -18,6 +18,7 @@ examples:
   diffjax sample runs/digits --num 64
   diffjax sample runs/digits --num 64 --steps 50 --sampler ddim
   diffjax sample runs/classes --num 64 --label 3 --guidance 2.0
+  diffjax sample runs/text --infill "the ____ of the ________"
   diffjax evaluate runs/digits
   diffjax evaluate runs/digits --samples 1000
   diffjax report runs/*
@@ -69,6 +70,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
     elif args.command == "sample":
         told = {"steps": args.steps, "step": args.sampler}
         told |= {"label": args.label, "guidance": args.guidance}
+        told |= {"infill": args.infill}
         wish = drawing.Wish(args.num, args.seed, args.chunk, told)
         if args.from_diffusers:
             drawing.sample_pretrained(args.from_diffusers, wish, args.out)
@@ -145,6 +147,7 @@ def _add_sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--sampler", help="ancestral, ddim, dpm_solver_pp, heun, plms")
     sample.add_argument("--label", type=int, help="class, of a model of classes")
     sample.add_argument("--guidance", type=float, help="towards the class (1)")
+    sample.add_argument("--infill", metavar="TEXT", help="to complete, _ for a letter")
     sample.add_argument("--out", help="directory to write to, DIR/samples by default")
 
 

@@ -22,7 +22,7 @@ class Wish(NamedTuple):
     seed: of all of them.
     chunk: drawn at once.
     model: options of the model to set otherwise, None to leave them: steps of the
-        chain, its step, label and guidance.
+        chain, its step, label and guidance, a text to fill in.
     """
 
     num: int
@@ -75,11 +75,11 @@ def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
     from diffjax.build import pretrained
     from diffjax.cli import pictures
 
-    for key in ("label", "guidance"):
+    for key in ("label", "guidance", "infill"):
         if wish.model[key] is not None:
             raise ValueError(
                 f"expected no --{key} with --from-diffusers, got {wish.model[key]}; "
-                "these networks know of no classes"
+                "these networks know of no classes and no letters"
             )
     steps, step = wish.model["steps"], wish.model["step"]
     found = pretrained.load(directory, steps=steps, step=step)

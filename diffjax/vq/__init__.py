@@ -9,6 +9,7 @@
 
 from diffjax.types import StatefulObjective
 from diffjax.vq import (
+    autoregressive,
     codebook,
     ema,
     gumbel,
@@ -19,6 +20,11 @@ from diffjax.vq import (
     starts,
     trained,
     usage,
+)
+from diffjax.vq.autoregressive import (
+    autoregressive_bound,
+    autoregressive_objective,
+    autoregressive_sampler,
 )
 from diffjax.vq.codebook import (
     Residual,
@@ -47,6 +53,10 @@ __all__ = [
     "Residual",
     "State",
     "StatefulObjective",
+    "autoregressive",
+    "autoregressive_bound",
+    "autoregressive_objective",
+    "autoregressive_sampler",
     "bound",
     "codebook",
     "codebook_loss",
