@@ -17,13 +17,19 @@ HERE = Path(__file__).parent
 FAMILY = (
     "ae_digits",
     "dae_digits",
+    "sparse_ae_digits",
+    "k_sparse_ae_digits",
+    "contractive_ae_digits",
     "vae_digits",
     "hvae_digits",
-    "vqvae_digits",
     "ddpm_digits",
+    "vqvae_digits",
     "d3pm_uniform_digits",
+    "d3pm_absorbing_digits",
     "d3pm_gaussian_digits",
     "d3pm_absorbing_text",
+    "d3pm_uniform_text",
+    "ar_text",
 )
 """In the order of the course. A model of another's codes comes after it."""
 FEW = ("ae_digits", "vae_digits", "vqvae_digits", "ddpm_digits", "d3pm_absorbing_text")

@@ -126,7 +126,7 @@ def _of_text(data: Prepared, num: int) -> Reference:
         }
         return [Record(k, v, None, len(x), split) for k, v in values.items()]
 
-    floor = of(build.data.read(data, data.test, places(data.test.num, num)), "test")
+    floor = of(build.data.read(plain, data.test, places(data.test.num, num)), "test")
     told = f"{len(vocabulary)} words of the training text are known"
     return Reference(lambda shown, x: of(x, "test"), floor, told)
 
