@@ -8,12 +8,15 @@ constructor's own arguments are the options: nothing is looked up anywhere else.
 
 from diffjax.build import (
     autoencoders,
+    compositions,
     data,
     diffusions,
     latents,
     model,
     models,
     nets,
+    runs,
+    stages,
     tables,
     training,
 )
@@ -23,6 +26,7 @@ __all__ = [
     "KEYS",
     "Experiment",
     "autoencoders",
+    "compositions",
     "data",
     "diffusions",
     "experiment",
@@ -30,6 +34,8 @@ __all__ = [
     "model",
     "models",
     "nets",
+    "runs",
+    "stages",
     "tables",
     "training",
 ]

@@ -58,7 +58,9 @@ def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> No
     from diffjax import build
     from diffjax.cli import events
 
+    config, first = build.stages.read(config, workdir)
     experiment = build.experiment(config)
+    memory = build.stages.memory(experiment, first)
     batches: Any = build.data.batches(
         experiment.data,
         config["seed"],
@@ -77,6 +79,7 @@ def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> No
         layout=experiment.devices.layout,
         averages=experiment.averages,
         micro_batches=experiment.devices.micro_batches,
+        memory=memory,
         events=events.of_config(config, experiment, Path(workdir)),
     )
     batches.close()

@@ -10,6 +10,7 @@
 from diffjax.types import StatefulObjective
 from diffjax.vq import (
     codebook,
+    composed,
     ema,
     gumbel,
     likelihood,
@@ -51,6 +52,7 @@ __all__ = [
     "codebook",
     "codebook_loss",
     "commitment_loss",
+    "composed",
     "counts",
     "ema",
     "ema_init",
