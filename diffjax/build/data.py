@@ -213,6 +213,21 @@ def test_batches(
     )
 
 
+def some(data: Prepared, *, num: int, batch_size: int) -> Iterator[Batch]:
+    r"""The first training examples, transformed, the last batch shorter than the rest.
+
+        training examples 0 .. num - 1
+
+    Args: data: Prepared.  num: how many, all if there are less.  batch_size: B.
+    Returns: iterator of Batch [B, ...].
+    """
+    places = np.arange(min(num, data.train.num))
+    for i in range(0, len(places), batch_size):
+        part = places[i : i + batch_size]
+        read = data.train.read(part)
+        yield transforms.transformed(data.transforms, 0, part, read)
+
+
 def first(data: Prepared, *, batch_size: int) -> Batch:
     r"""A batch to learn shapes from.
 

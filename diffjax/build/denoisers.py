@@ -125,10 +125,14 @@ def _plain(
 ) -> _Reading:
     net = nets.denoiser(context.net, context.data.shape)
     parameterization: Parameterization = kind["parameterization"]
+    # The small variance is 0 at s = 0, so another ends it; published codes do so for
+    # levels whatever the variance is.
+    is_whole = variance is ddpm.large and not context.data.levels
+    last = variance if is_whole else ddpm.variance.first_clipped
 
     def reverse(params: Params) -> _Reverse:
         denoise = parameterization.denoiser(table, example_net(net, params))
-        return _Reverse(denoise, variance, ddpm.variance.first_clipped)
+        return _Reverse(denoise, variance, last)
 
     def objective_of(net: Net) -> Objective:
         return ddpm.objective(net, table, **kind)

@@ -19,7 +19,9 @@ def run(config: Mapping[str, Any], workdir: Path) -> engine.State:
     Args: config: JSON.  workdir: of the run.
     Returns: the trained State.
     """
+    config, first = build.stages.read(config, workdir)
     experiment = build.experiment(config)
+    memory = build.stages.memory(experiment, first)
     batches: Any = build.data.batches(
         experiment.data,
         config["seed"],
@@ -38,6 +40,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> engine.State:
         layout=experiment.devices.layout,
         averages=experiment.averages,
         micro_batches=experiment.devices.micro_batches,
+        memory=memory,
         events=events.of_config(config, experiment, workdir),
     )
     batches.close()
