@@ -29,8 +29,7 @@ class Wish(NamedTuple):
     num: samples.
     seed: of all of them.
     chunk: drawn at once.
-    model: options of the model to set otherwise, None to leave them: steps of the
-        chain, its step, label and guidance.
+    model: its options to set otherwise, such as steps; None leaves one as it is.
     """
 
     num: int
@@ -76,6 +75,7 @@ def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> No
         config=config,
         layout=experiment.devices.layout,
         averages=experiment.averages,
+        guard=experiment.guard,
         micro_batches=experiment.devices.micro_batches,
         events=events.of_config(config, experiment, Path(workdir)),
     )

@@ -14,7 +14,7 @@ from diffjax.cli.shown import Shown
 from diffjax.cli.style import CSS
 from diffjax.train.metrics import replace
 
-HARMLESS = {"flatten", "tokens", "symmetric", "flip"}
+HARMLESS = {"flatten", "tokens", "symmetric", "centred", "flip"}
 """Transforms that leave a code length comparable."""
 
 
