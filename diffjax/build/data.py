@@ -1,13 +1,21 @@
 """The data of a configuration: a set, its transforms, and how to look at it."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from diffjax.build import tables
-from diffjax.data import dataset, images, pipeline, text, toys, transforms
+from diffjax.data import (
+    dataset,
+    images,
+    pipeline,
+    subwords,
+    text,
+    toys,
+    transforms,
+)
 from diffjax.data.dataset import DataSet, Source
 from diffjax.data.pipeline import Batch, Stream
 from diffjax.data.transforms import Transform
@@ -42,7 +50,7 @@ class Prepared(NamedTuple):
     bits: bool
     levels: int
     span: tuple[float, float]
-    alphabet: str
+    alphabet: Sequence[str]
     classes: int
     options: dict[str, int]
 
@@ -97,6 +105,7 @@ DATA: tables.Table = {
     **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
     **{name: _by_tfds(name) for name in TFDS},
     "text8": text.text8,
+    "lm1b": subwords.lm1b,
     "letters": text.letters,
     "characters": text.characters,
     "folder": _folder,

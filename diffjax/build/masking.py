@@ -10,7 +10,7 @@ from diffjax import d3pm
 from diffjax.build import nets, tables
 from diffjax.build.diffusions import chain_of, grid
 from diffjax.build.model import Context, Model, expect_whole, objectives
-from diffjax.d3pm import continuous
+from diffjax.d3pm import continuous, schedules
 from diffjax.d3pm.continuous import Alpha
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
@@ -71,6 +71,6 @@ def masked_model(
 
 def _betas(alpha: Alpha, T: int) -> np.ndarray:
     with jax.enable_x64(True):
-        return d3pm.schedules.from_survival(
+        return schedules.from_survival(
             lambda u: np.asarray(jax.vmap(alpha)(jnp.asarray(u))), T
         )

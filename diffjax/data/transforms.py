@@ -66,7 +66,7 @@ def symmetric(levels: int) -> Transform:
 
 
 def centred(levels: int) -> Transform:
-    r"""Levels at the centres of equal bins of [-1, 1], as variational diffusion has them.
+    r"""Levels at the centres of equal bins of [-1, 1], for variational diffusion.
 
         x' = (2 x + 1) / levels - 1
 

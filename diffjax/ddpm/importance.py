@@ -114,9 +114,9 @@ def importance_objective(
     def loss(params: Params, history: History, rng: Array, batch: Batch) -> Any:
         def term(key: Array, x_0: Array, x_t: Array, t: Array) -> Array:
             denoise, variance = split_net(masked(net, key), schedule, params)
-            options = {"variance": variance, "decoder": decoder(variance=variance)}
             one = (v[None] for v in (x_0, denoise(x_t, t), x_t, t))
-            return bound_terms(schedule, *one, **options)[0]
+            law = decoder(variance=variance)
+            return bound_terms(schedule, *one, variance=variance, decoder=law)[0]
 
         value, history = importance_loss(
             jax.vmap(term), schedule, rng, batch["x"], history, axis_name=axis_name
