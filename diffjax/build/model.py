@@ -108,10 +108,21 @@ def objectives(
     Returns: two of Objective, the same one twice if nothing is dropped.
     """
     plain = objective_of(*nets)
+    return (train.dropped(objective_of, *nets) if dropout(spec) else plain), plain
+
+
+def dropout(spec: Any) -> float:
+    r"""The share of units that a configuration drops in training.
+
+        0 <= rate < 1
+
+    Args: spec: of the networks, with "dropout" or without.
+    Returns: rate (no unit).
+    """
     rate = spec.get("dropout", 0.0) if isinstance(spec, Mapping) else 0.0
     if not tables.number("net.dropout", rate, least=0) < 1:
         raise ValueError(f"expected net.dropout < 1, got {rate}; try 0.1")
-    return (train.dropped(objective_of, *nets) if rate else plain), plain
+    return rate
 
 
 def expect_whole(data: Prepared, reader: str) -> None:

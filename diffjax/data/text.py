@@ -1,6 +1,7 @@
 """Text as characters: built in, text8, and one's own files."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ def encode(text: str, alphabet: str) -> np.ndarray:
     return tokens.astype(np.uint8 if len(alphabet) <= 256 else np.int32)
 
 
-def decode(x: np.ndarray, alphabet: str) -> str:
+def decode(x: np.ndarray, alphabet: Sequence[str]) -> str:
     r"""Tokens as characters.
 
         text_i = alphabet[x_i]
