@@ -51,7 +51,7 @@ def latent_ddpm_model(
     parameterization: Any = ddpm.predict.EPS,
     weight: Any = ddpm.weights.uniform,
     variance: Any = ddpm.large,
-    lam: float = 0.001,
+    loss: Any = "hybrid",
     classes: bool = False,
     drop: float = 0.1,
     label: int | None = None,
@@ -64,7 +64,7 @@ def latent_ddpm_model(
         {"name": "latent_ddpm", "first": "runs/vae_digits", "schedule": {...}, ...}
 
     Args: context: Context.  first: the run of a VAE; in a run's config.json its
-        "model" and "net".  schedule, parameterization, weight, variance, lam, classes,
+        "model" and "net".  schedule, parameterization, weight, variance, loss, classes,
         drop, label, guidance, step, steps: as for `ddpm_model`; the large variance is
         right where the latents are standard Gaussian.
     Returns: Model.
@@ -77,7 +77,7 @@ def latent_ddpm_model(
         parameterization=parameterization,
         weight=weight,
         variance=variance,
-        lam=lam,
+        loss=loss,
         classes=classes,
         drop=drop,
         label=label,
