@@ -8,6 +8,7 @@ constructor's own arguments are the options: nothing is looked up anywhere else.
 
 from diffjax.build import (
     autoencoders,
+    compositions,
     data,
     diffusions,
     judges,
@@ -15,6 +16,8 @@ from diffjax.build import (
     model,
     models,
     nets,
+    runs,
+    stages,
     tables,
     training,
 )
@@ -24,6 +27,7 @@ __all__ = [
     "KEYS",
     "Experiment",
     "autoencoders",
+    "compositions",
     "data",
     "diffusions",
     "experiment",
@@ -32,6 +36,8 @@ __all__ = [
     "model",
     "models",
     "nets",
+    "runs",
+    "stages",
     "tables",
     "training",
 ]

@@ -40,13 +40,21 @@ STEPS: tables.Table = {
 }
 LOSSES: tables.Table = {
     "vb": lambda: d3pm.vb_loss,
-    "hybrid": lambda *, lam: functools.partial(d3pm.hybrid_loss, lam=lam),
+    "hybrid": lambda *, lam=None: functools.partial(d3pm.hybrid_loss, lam=lam),
     "cross_entropy": lambda: d3pm.cross_entropy,
     "absorbing": lambda: d3pm.absorbing_loss,
 }
+
+
+def _absorbing_level(*, betas: np.ndarray, K: int, level: int) -> Any:
+    tables.number("model.transitions.level", level, least=0, whole=True)
+    return d3pm.transitions.absorbing(betas, K, mask=level)
+
+
 FAMILIES: tables.Table = {
     "uniform": d3pm.transitions.uniform,
     "absorbing": d3pm.transitions.absorbing,
+    "absorbing_level": _absorbing_level,
     "gaussian": d3pm.transitions.gaussian,
     "banded": d3pm.transitions.banded,
 }
@@ -92,7 +100,8 @@ def d3pm_model(
 
         {"name": "d3pm", "schedule": {...}, "transitions": "uniform", "loss": "vb", ...}
 
-    The mask of absorbing transitions is a category more than the data have.
+    The mask of absorbing transitions is a category more than the data have; that of
+    "absorbing_level" is one of theirs, a grey for example.
 
     Args: context: Context.  schedule: of SCHEDULES, for its betas.  transitions: of
         FAMILIES.  loss: of LOSSES.  predict: of CHOICES.  steps: for sampling, all T if

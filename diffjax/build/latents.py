@@ -11,7 +11,7 @@ import numpy as np
 from diffjax import hvae, vae, vq
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.model import Coder, Context, Model, expect_whole, objectives
+from diffjax.build.model import Coder, Context, Latent, Model, expect_whole, objectives
 from diffjax.core import likelihoods
 from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
@@ -46,6 +46,12 @@ def vae_model(
         *objectives(context.net, of_nets, enc, dec),
         vae.sampler(dec, (*places, latent), draw=said.draw),
         vae.net_bound(enc, dec, likelihood=said.log_prob),
+        latent=Latent(
+            (*places, latent),
+            functools.partial(vae.bind, enc, dec),
+            said.log_prob,
+            said.draw,
+        ),
     )
 
 
@@ -120,13 +126,16 @@ def vqvae_model(
         axis_name=context.axis_name,
     )
 
-    def codes(params: Params, batch: Batch) -> Array:
+    def bind(params: Params) -> tuple[vq.likelihood.Encode, vq.likelihood.Decode]:
         latent = of_example(enc, params["enc"])
 
-        def of_one(x: Array) -> Array:
+        def encode(x: Array) -> Array:
             return quantizer.apply(params["codebook"], latent(x)).codes
 
-        return jax.vmap(of_one)(batch["x"])
+        return encode, vq.trained.example_decoder(dec, quantizer, params)
+
+    def codes(params: Params, batch: Batch) -> Array:
+        return jax.vmap(bind(params)[0])(batch["x"])
 
     return Model(
         objective,
@@ -135,6 +144,7 @@ def vqvae_model(
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
         trained=lambda params, memory: {**params, "codebook": memory.codebook},
         coder=Coder(K, codes),
+        latent=Latent(places, bind, said.log_prob, said.draw),
     )
 
 

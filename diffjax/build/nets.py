@@ -8,9 +8,21 @@ import jax.numpy as jnp
 
 from diffjax.build import tables
 from diffjax.d3pm import heads as laws
-from diffjax.nets import conv, dit, heads, ladder, layers, mlp, transformer, unet, vdm
+from diffjax.nets import (
+    conv,
+    dit,
+    embeddings,
+    heads,
+    ladder,
+    layers,
+    mlp,
+    transformer,
+    unet,
+    vdm,
+)
 
 CHOICES: tables.Choices = {
+    "time_features": {"sin_cos": embeddings.sin_cos, "cos_sin": embeddings.cos_sin},
     "condition": {"additive": unet.additive, "film": unet.film},
     "attend": {"attend": layers.attend, "flash": layers.flash_attend},
     "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},

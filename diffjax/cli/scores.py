@@ -113,9 +113,9 @@ def _of_text(data: Prepared, num: int) -> Reference:
     def places(total: int, most: int) -> np.ndarray:
         return np.unique(np.linspace(0, total - 1, most).round().astype(int))
 
-    known = strings(
-        build.data.read(data, data.train, places(data.train.num, VOCABULARY))
-    )
+    plain = build.data.plain(data)
+    some = places(data.train.num, VOCABULARY)
+    known = strings(build.data.read(plain, data.train, some))
     vocabulary = {word for piece in known for word in text.words(piece)}
 
     def of(x: np.ndarray, split: str) -> Scores:

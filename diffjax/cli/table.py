@@ -9,7 +9,7 @@ from diffjax.cli.results import last
 from diffjax.cli.shown import Shown
 from diffjax.evaluate.record import Record
 
-HARMLESS = {"flatten", "tokens", "symmetric", "unit", "flip"}
+HARMLESS = {"flatten", "tokens", "symmetric", "centred", "unit", "flip"}
 """Transforms that leave a code length comparable."""
 ERROR = "reconstruction error"
 SPLITS = {"train": "training", "test": "test"}

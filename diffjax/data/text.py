@@ -1,6 +1,7 @@
 """Text as characters: built in, text8, and one's own files."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ def encode(text: str, alphabet: str) -> np.ndarray:
     return tokens.astype(np.uint8 if len(alphabet) <= 256 else np.int32)
 
 
-def decode(x: np.ndarray, alphabet: str) -> str:
+def decode(x: np.ndarray, alphabet: Sequence[str]) -> str:
     r"""Tokens as characters.
 
         text_i = alphabet[x_i]
@@ -145,7 +146,9 @@ def decode(x: np.ndarray, alphabet: str) -> str:
     return "".join(alphabet[i] if 0 <= i < len(alphabet) else GAP for i in x)
 
 
-def template(text: str, alphabet: str, *, length: int) -> tuple[np.ndarray, np.ndarray]:
+def template(
+    text: str, alphabet: Sequence[str], *, length: int
+) -> tuple[np.ndarray, np.ndarray]:
     r"""A text with gaps: which characters are given, and where.
 
         "the ____" -> known_i = the token of text_i, known_mask_i = (text_i is no gap)
@@ -153,13 +156,14 @@ def template(text: str, alphabet: str, *, length: int) -> tuple[np.ndarray, np.n
     What lies beyond its end is a gap too.
 
     Args: text: at most `length` characters, "_" for a gap.  alphabet: K characters, ""
-        of data that are no text.  length: of one example.
+        of data that are no text; one of pieces of words cannot be spelled in gaps.
+        length: of one example.
     Returns: known integer [length], known_mask boolean [length] (category indices).
     """
-    if not alphabet:
+    if not alphabet or not isinstance(alphabet, str):
         raise ValueError(
-            "expected a model of text to fill gaps in, got data without an alphabet; "
-            "leave out --infill"
+            "expected a model of letters to fill gaps in, got data without an "
+            "alphabet of them; leave out --infill"
         )
     if not 1 <= len(text) <= length:
         raise ValueError(
