@@ -21,8 +21,8 @@ def demo(digits_dir, monkeypatch):
     spec.loader.exec_module(module)
     plain = module.configuration
 
-    def configuration(file, share):
-        config = plain(file, share)
+    def configuration(file, share, home):
+        config = plain(file, share, home)
         config["batch_size"] = 4
         if "data_dir" in config["data"]:
             config["data"]["data_dir"] = digits_dir
@@ -39,13 +39,15 @@ def test_every_member_of_the_family_is_an_experiment(demo):
     assert set(demo.FEW) <= set(demo.FAMILY)
 
 
-def test_steps_are_a_share_of_those_of_the_experiment(demo):
-    config = demo.configuration(FOLDER / "ddpm_digits.py", 0.01)
+def test_steps_are_a_share_of_those_of_the_experiment(demo, tmp_path):
+    config = demo.configuration(FOLDER / "ddpm_digits.py", 0.01, tmp_path)
     steps = config["steps"]
     assert 2 <= steps < 100 and config["checkpoint_every"] == steps
     assert config["optimizer"]["warmup"] < steps and config["sample_every"] == 0
-    whole = demo.configuration(FOLDER / "ddpm_digits.py", 1)
+    whole = demo.configuration(FOLDER / "ddpm_digits.py", 1, tmp_path)
     assert whole["steps"] >= 1000 and whole["eval_every"] > 0
+    codes = demo.configuration(FOLDER / "d3pm_codes_digits.py", 0.01, tmp_path)
+    assert codes["model"]["first"] == str(tmp_path / "vqvae_digits")
 
 
 @pytest.mark.slow

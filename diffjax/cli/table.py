@@ -63,7 +63,9 @@ def of_runs(runs: Sequence[Shown]) -> Table:
     Args: runs: of `shown.read`.
     Returns: Table.
     """
-    measured = dict.fromkeys((s.metric, s.features) for r in runs for s in r.scores)
+    measured = dict.fromkeys(
+        (s.metric, s.features) for r in runs for s in (*r.scores, *r.floor)
+    )
     losses = [
         Column("step", "", "num"),
         Column("loss", "last", "num"),
