@@ -69,21 +69,15 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
     Returns: Prepared.
     """
     spec = dict(config)
-    steps, once = spec.pop("transforms", ()), spec.pop("once", ())
-    augment = spec.pop("augment", ())
-    in_memory = spec.pop("in_memory", False)
-    reading = {key: spec.pop(key) for key in READING if key in spec}
-    for key, value in reading.items():
-        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+    kinds = ("augment", "transforms", "once")
+    augment, steps, once = (spec.pop(kind, ()) for kind in kinds)
+    in_memory, reading = spec.pop("in_memory", False), _reading(spec)
     name = str(spec.get("name", ""))
     extra = {name: by_tfds(name[5:])} if name.startswith("tfds:") else {}
     found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
-    train, test = found.train, found.test
-    if in_memory:
-        train, test = dataset.in_memory(train), dataset.in_memory(test)
-    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
-        train = transforms.fixed(train, transform, rng=2 * i)
-        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    train, test = _sources(
+        found, _transforms("data.once", once, found.levels), in_memory
+    )
     varied = _transforms("data.augment", augment, found.levels)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
@@ -229,6 +223,23 @@ def levels(data: Prepared, x: np.ndarray) -> np.ndarray:
     low, high = data.span
     grey = (x.astype(np.float32) - low) * (255 / (high - low))
     return np.clip(np.round(np.nan_to_num(grey)), 0, 255).astype(np.uint8)
+
+
+def _reading(spec: dict[str, Any]) -> dict[str, int]:
+    found = {key: spec.pop(key) for key in READING if key in spec}
+    for key, value in found.items():
+        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+    return found
+
+
+def _sources(found: DataSet, once: Any, in_memory: bool) -> tuple[Source, Source]:
+    train, test = found.train, found.test
+    if in_memory:
+        train, test = dataset.in_memory(train), dataset.in_memory(test)
+    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
+        train = transforms.fixed(train, transform, rng=2 * i)
+        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    return train, test
 
 
 def _span(found: DataSet, steps: Iterable[Any]) -> tuple[float, float]:

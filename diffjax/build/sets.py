@@ -35,10 +35,10 @@ def _tfds(
 def by_tfds(name: str) -> Callable[..., DataSet]:
     r"""Any image set of TFDS.
 
-        name -> constructor of DataSet
+        name -> constructor
 
     Args: name: as TFDS has it.
-    Returns: the constructor, with options of its own.
+    Returns: constructor of a DataSet, with options of its own.
     """
     return functools.partial(_tfds, name)
 
