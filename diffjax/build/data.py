@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from diffjax.build import tables
-from diffjax.data import dataset, images, pipeline, text, toys, transforms
+from diffjax.data import dataset, folders, images, pipeline, text, toys, transforms
 from diffjax.data.dataset import DataSet, Source
 from diffjax.data.pipeline import Batch, Stream
 from diffjax.data.transforms import Transform
@@ -50,7 +50,7 @@ def _folder(
 ) -> DataSet:
     kinds = {"fit": images.fit, "squash": images.squash, "center": images.center}
     tables.among("data.resize", resize, kinds)
-    return images.folder(path, resize=kinds[resize](size), held_out=held_out)
+    return folders.folder(path, resize=kinds[resize](size), held_out=held_out)
 
 
 def _tfds(
