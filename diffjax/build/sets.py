@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from diffjax.build import tables
-from diffjax.data import images, subwords, text, toys, transforms
+from diffjax.data import folders, images, subwords, text, toys, transforms
 from diffjax.data.dataset import DataSet
 from diffjax.data.transforms import Transform
 
@@ -14,7 +14,7 @@ def _folder(
 ) -> DataSet:
     kinds = {"fit": images.fit, "squash": images.squash, "center": images.center}
     tables.among("data.resize", resize, kinds)
-    return images.folder(path, resize=kinds[resize](size), held_out=held_out)
+    return folders.folder(path, resize=kinds[resize](size), held_out=held_out)
 
 
 def _tfds(
