@@ -68,8 +68,8 @@ def _tfds(
     )
 
 
-def _by_tfds(name: str) -> Callable[..., DataSet]:
-    return functools.partial(_tfds, name)
+def _by_tfds(name: str, **options: Any) -> Callable[..., DataSet]:
+    return functools.partial(_tfds, name, **options)
 
 
 TFDS = (
@@ -94,6 +94,7 @@ DATA: tables.Table = {
     "text": text.reference,
     **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
     **{name: _by_tfds(name) for name in TFDS},
+    "binarized_mnist": _by_tfds("binarized_mnist", levels=2),
     "text8": text.text8,
     "letters": text.letters,
     "characters": text.characters,
@@ -144,11 +145,11 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
     extra = {name: _by_tfds(name[5:])} if name.startswith("tfds:") else {}
     found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
     train, test = found.train, found.test
-    if in_memory:
-        train, test = dataset.in_memory(train), dataset.in_memory(test)
     for i, transform in enumerate(_transforms("data.once", once, found.levels)):
         train = transforms.fixed(train, transform, rng=2 * i)
         test = transforms.fixed(test, transform, rng=2 * i + 1)
+    if in_memory:  # what is done once is done before any step
+        train, test = dataset.in_memory(train), dataset.in_memory(test)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
     x = transforms.transformed(applied, 0, some, train.read(some))["x"]

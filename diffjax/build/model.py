@@ -51,6 +51,8 @@ class Model(NamedTuple):
     trained: (params, memory) -> the params that these take.
     error: of its reconstructions, if it has no bound.
     coder: Coder, or None.
+    nll: k -> ((params, rng, batch) -> -log p(x) [B] nats, by k draws for each example),
+        or None if it has no importance weights.
     """
 
     objective: Objective | StatefulObjective
@@ -61,6 +63,7 @@ class Model(NamedTuple):
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
     error: Error | None = None
     coder: Coder | None = None
+    nll: Callable[[int], Callable[[Params, Array, Batch], Array]] | None = None
 
 
 class Context(NamedTuple):

@@ -19,6 +19,7 @@ examples:
   diffjax sample runs/digits --num 64 --steps 50 --sampler ddim
   diffjax sample runs/classes --num 64 --label 3 --guidance 2.0
   diffjax evaluate runs/digits
+  diffjax evaluate runs/vae_mnist --split test --importance-samples 500
   diffjax report runs/*
   diffjax report runs/* --html report.html
 
@@ -74,7 +75,9 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
         else:
             commands.sample(args.run, wish, args.out)
     elif args.command == "evaluate":
-        commands.evaluate(args.run, args.seed, args.batch_size, args.num)
+        told = args.split, args.seed, args.batch_size, args.num
+        wanted = commands.Wanted(*told, args.importance_samples)
+        commands.evaluate(args.run, wanted)
     elif args.command == "report":
         commands.report(args.run, args.html)
     else:
@@ -103,6 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=0)
     evaluate.add_argument("--batch-size", type=int, default=64)
     evaluate.add_argument("--num", type=int, help="only the first so many examples")
+    evaluate.add_argument("--split", help="of the data, not the configuration's")
+    evaluate.add_argument(
+        "--importance-samples", type=int, help="for -log p(x) by so many draws (vae)"
+    )
     report = command("report", "the last metrics of runs, side by side")
     report.add_argument("run", nargs="+", metavar="DIR", help="directories of runs")
     report.add_argument("--html", metavar="FILE", help="write a page of all there is")

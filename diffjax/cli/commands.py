@@ -39,6 +39,23 @@ class Wish(NamedTuple):
     model: Mapping[str, Any]
 
 
+class Wanted(NamedTuple):
+    """What is wanted of `evaluate`.
+
+    split: of the data, None for that of the configuration.
+    seed: of the noise.
+    batch_size: examples at once.
+    num: only the first so many, all if None.
+    draws: of each example for log p(x), None for the bound alone.
+    """
+
+    split: str | None
+    seed: int
+    batch_size: int
+    num: int | None
+    draws: int | None
+
+
 def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> None:
     r"""Train a configuration, or go on with the run in `workdir`.
 
@@ -147,29 +164,32 @@ def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
     _written([folder / "samples.npz", pictures.save_png(folder / "samples.png", tiles)])
 
 
-def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> None:
-    r"""The bound on log p(x) of a run, on the test split.
+def evaluate(directory: str, wanted: Wanted) -> None:
+    r"""The bound on log p(x) of a run, on the test split, and log p(x) by many draws.
 
         mean and standard error of each term; directory/evaluation.json
 
     An autoencoder has no likelihood: of it, the error of its reconstructions.
 
-    Args: directory: of the run.  seed: of the noise in the bound.  batch_size: examples
-        at once.  num: only the first so many, all if None.
+    Args: directory: of the run.  wanted: Wanted.
     Returns: nothing (no unit).
     """
+    _, seed, batch_size, num, draws = wanted
     tables.number("--batch-size", batch_size, least=1, whole=True)
-    if num is not None:
-        tables.number("--num", num, least=2, whole=True)
+    for name, value, least in (("num", num, 2), ("importance-samples", draws, 1)):
+        if value is not None:
+            tables.number(f"--{name}", value, least=least, whole=True)
     from diffjax.cli import results, runs
 
-    run = runs.read(directory)
+    split = {} if wanted.split is None else {"test": wanted.split}
+    run = runs.read(directory, data=split)
     data = run.experiment.data
     total = min(num or data.test.num, data.test.num)
-    print(f"{data.name}: {total} test examples, step {run.step}")
+    print(f"{data.name}: {total} {wanted.split or 'test'} examples, step {run.step}")
     about = {
         "step": run.step,
         "examples": total,
+        **({"split": wanted.split} if split else {}),
         "seed": seed,
         "data": data.name,
         "dims": math.prod(data.shape),
@@ -178,6 +198,9 @@ def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> Non
     has_bound = run.experiment.model.error is None
     look = _bound if has_bound else _reconstructions
     found, more = look(run, seed, batch_size, total)
+    if draws is not None:
+        nll = _likelihood(run, seed, batch_size, total, draws)
+        found, more = {**found, "nll": nll}, {**more, "importance_samples": draws}
     _written([results.save_evaluation(Path(directory), {**about, **more}, found)])
 
 
@@ -198,6 +221,18 @@ def _bound(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
         f"perplexity {codes['perplexity']:.1f}"
     )
     return found, {"codes": codes}
+
+
+def _likelihood(run: Any, seed: int, batch_size: int, num: int, draws: int) -> Any:
+    """-log p(x) by importance sampling, with its unit."""
+    from diffjax.cli import bounds
+    from diffjax.evaluate import summary
+
+    steps = bounds.likelihoods(run, seed, batch_size=batch_size, num=num, draws=draws)
+    *_, seen = _counted(steps, num, lambda seen: seen)
+    nll = (summary.estimate(seen), "nats")
+    _tell({"nll": nll})
+    return nll
 
 
 def _reconstructions(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:

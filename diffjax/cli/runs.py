@@ -29,13 +29,18 @@ class Run(NamedTuple):
     step: int
 
 
-def read(directory: str, *, model: Mapping[str, Any] | None = None) -> Run:
+def read(
+    directory: str,
+    *,
+    model: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Run:
     r"""The newest intact checkpoint of a run.
 
         config.json, checkpoints/<step>  ->  Run
 
-    Args: directory: of the run.  model: options of the model to set otherwise, for
-        sampling.
+    Args: directory: of the run.  model, data: options of these to set otherwise, for
+        sampling, and for another split.
     Returns: Run.
     """
     home = Path(directory)
@@ -47,7 +52,10 @@ def read(directory: str, *, model: Mapping[str, Any] | None = None) -> Run:
     config = rundir.read_config(home)
     # What it was trained on is of no matter here; what is here is.
     here = {"devices": {"name": "mesh"}, "batch_size": jax.device_count()}
-    changed = {"model": {**config["model"], **(model or {})}}
+    changed = {
+        "model": {**config["model"], **(model or {})},
+        "data": {**config["data"], **(data or {})},
+    }
     experiment = build.experiment({**config, **here, **changed})
     step = checkpoint.newest(home / "checkpoints", print)
     if step is None:
