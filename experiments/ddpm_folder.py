@@ -20,7 +20,11 @@ def get_config():
         sample_every=5000,
         checkpoint_every=1000,
         data=dict(
-            name="folder", path="PNGS", size=32, transforms=("flip", "symmetric")
+            name="folder",
+            path="PNGS",
+            size=32,
+            augment=("flip",),
+            transforms=("symmetric",),
         ),
         model=dict(
             name="ddpm",

@@ -1,13 +1,21 @@
 """The data of a configuration: a set, its transforms, and how to look at it."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from diffjax.build import tables
-from diffjax.data import dataset, images, pipeline, text, toys, transforms
+from diffjax.data import (
+    dataset,
+    images,
+    pipeline,
+    subwords,
+    text,
+    toys,
+    transforms,
+)
 from diffjax.data.dataset import DataSet, Source
 from diffjax.data.pipeline import Batch, Stream
 from diffjax.data.transforms import Transform
@@ -18,6 +26,7 @@ class Prepared(NamedTuple):
 
     name: of the set.
     train, test: sources of examples, raw.
+    augment: applied to each training example before the transforms.
     transforms: applied to each example.
     shape: of "x", transformed, one example.
     image: the same as an image (H, W, C), or None if it is none.
@@ -33,6 +42,7 @@ class Prepared(NamedTuple):
     name: str
     train: Source
     test: Source
+    augment: tuple[Transform, ...]
     transforms: tuple[Transform, ...]
     shape: tuple[int, ...]
     image: tuple[int, ...] | None
@@ -40,7 +50,7 @@ class Prepared(NamedTuple):
     bits: bool
     levels: int
     span: tuple[float, float]
-    alphabet: str
+    alphabet: Sequence[str]
     classes: int
     options: dict[str, int]
 
@@ -96,6 +106,7 @@ DATA: tables.Table = {
     **{name: _by_tfds(name) for name in TFDS},
     "binarized_mnist": _by_tfds("binarized_mnist", levels=2),
     "text8": text.text8,
+    "lm1b": subwords.lm1b,
     "letters": text.letters,
     "characters": text.characters,
     "folder": _folder,
@@ -111,6 +122,7 @@ TRANSFORMS: tables.Table = {
     "flip": _plain(transforms.flip),
     "crop": transforms.crop,
     "symmetric": transforms.symmetric,
+    "centred": transforms.centred,
     "unit": transforms.unit,
     "dequantize": transforms.dequantize,
     "binarize": transforms.binarize,
@@ -118,25 +130,30 @@ TRANSFORMS: tables.Table = {
     "tokens": _plain(transforms.tokens),
     "flatten": _plain(transforms.flatten),
 }
-SPANS = {
-    "symmetric": (-1.0, 1.0),
-    **dict.fromkeys(("unit", "dequantize", "binarize", "binarize_dynamic"), (0.0, 1.0)),
+SPANS: Mapping[str, Callable[[int], tuple[float, float]]] = {
+    "symmetric": lambda K: (-1.0, 1.0),
+    "centred": lambda K: (1 / K - 1, 1 - 1 / K),
+    **dict.fromkeys(
+        ("unit", "dequantize", "binarize", "binarize_dynamic"), lambda K: (0.0, 1.0)
+    ),
 }
 READING = ("threads", "workers")
-BESIDE = ("transforms", "once", "in_memory", *READING)
+BESIDE = ("augment", "transforms", "once", "in_memory", *READING)
 
 
 def prepare(config: Mapping[str, Any]) -> Prepared:
     r"""The data of a configuration.
 
-        {"name": ..., "transforms": [...], "once": [...], "in_memory": False, ...}
+        {"name": ..., "augment": [...], "transforms": [...], "once": [...], ...}
 
-    Args: config: "transforms" are applied every time that an example is read, "once"
-        give the same result every time; the rest are options of the data set.
+    Args: config: "transforms" are applied every time that an example is read, "augment"
+        before them and to training examples alone, "once" give the same result every
+        time; "in_memory", and the rest are options of the data set.
     Returns: Prepared.
     """
     spec = dict(config)
     steps, once = spec.pop("transforms", ()), spec.pop("once", ())
+    augment = spec.pop("augment", ())
     in_memory = spec.pop("in_memory", False)
     reading = {key: spec.pop(key) for key in READING if key in spec}
     for key, value in reading.items():
@@ -150,22 +167,25 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
         test = transforms.fixed(test, transform, rng=2 * i + 1)
     if in_memory:  # what is done once is done before any step
         train, test = dataset.in_memory(train), dataset.in_memory(test)
+    varied = _transforms("data.augment", augment, found.levels)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
-    x = transforms.transformed(applied, 0, some, train.read(some))["x"]
+    x = transforms.transformed((*varied, *applied), 0, some, train.read(some))["x"]
+    _expect_alike(x, transforms.transformed(applied, 0, some[:1], test.read(some[:1])))
     seen = (x.shape[1:], found.shape)
     spans = [SPANS[name] for name in map(tables.name, (*once, *steps)) if name in SPANS]
     return Prepared(
         name=found.name,
         train=train,
         test=test,
+        augment=varied,
         transforms=applied,
         shape=x.shape[1:],
         image=next((s for s in seen if len(s) == 3 and np.prod(s) == x[0].size), None),
         whole=bool(np.issubdtype(x.dtype, np.integer)),
         bits=bool(np.isin(x, (0, 1)).all()),
         levels=found.levels,
-        span=spans[-1] if spans else (0.0, found.levels - 1.0),
+        span=spans[-1](found.levels) if spans else (0.0, found.levels - 1.0),
         alphabet=found.alphabet,
         classes=found.classes,
         options=reading,
@@ -186,7 +206,7 @@ def batches(
         data.train,
         rng,
         batch_size=batch_size,
-        transforms=data.transforms,
+        transforms=(*data.augment, *data.transforms),
         host=host,
         hosts=hosts,
         threads=data.options.get("threads", 2),
@@ -214,6 +234,21 @@ def test_batches(
     )
 
 
+def some(data: Prepared, *, num: int, batch_size: int) -> Iterator[Batch]:
+    r"""The first training examples, transformed, the last batch shorter than the rest.
+
+        training examples 0 .. num - 1
+
+    Args: data: Prepared.  num: how many, all if there are less.  batch_size: B.
+    Returns: iterator of Batch [B, ...].
+    """
+    places = np.arange(min(num, data.train.num))
+    for i in range(0, len(places), batch_size):
+        part = places[i : i + batch_size]
+        read = data.train.read(part)
+        yield transforms.transformed(data.transforms, 0, part, read)
+
+
 def first(data: Prepared, *, batch_size: int) -> Batch:
     r"""A batch to learn shapes from.
 
@@ -224,6 +259,17 @@ def first(data: Prepared, *, batch_size: int) -> Batch:
     """
     batch = next(test_batches(data, 0, batch_size=batch_size))
     return {key: value for key, value in batch.items() if key != "mask"}
+
+
+def read(data: Prepared, source: Source, places: np.ndarray) -> np.ndarray:
+    r"""Some examples as the model sees them.
+
+        x_i,    i in places
+
+    Args: data: Prepared.  source: one of its two.  places: integers [N].
+    Returns: [N, ...] "x", transformed.
+    """
+    return transforms.transformed(data.transforms, 0, places, source.read(places))["x"]
 
 
 def written(data: Prepared, x: np.ndarray) -> list[str] | None:
@@ -248,6 +294,15 @@ def levels(data: Prepared, x: np.ndarray) -> np.ndarray:
     low, high = data.span
     grey = (x.astype(np.float32) - low) * (255 / (high - low))
     return np.clip(np.round(np.nan_to_num(grey)), 0, 255).astype(np.uint8)
+
+
+def _expect_alike(x: np.ndarray, test: Batch) -> None:
+    if x.shape[1:] != test["x"].shape[1:]:
+        raise ValueError(
+            f"expected training and test examples of one shape, got {x.shape[1:]} and "
+            f"{test['x'].shape[1:]}; make what cuts them one of data.transforms, which "
+            "are for both"
+        )
 
 
 def _transforms(place: str, specs: Any, levels: int) -> tuple[Transform, ...]:

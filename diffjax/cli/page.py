@@ -2,20 +2,16 @@
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from diffjax.cli import details, shown
-from diffjax.cli.numbers import MISSING, number, with_error
-from diffjax.cli.results import last
+from diffjax.cli import table as tables
+from diffjax.cli.numbers import MISSING, with_error
 from diffjax.cli.shown import Shown
 from diffjax.cli.style import CSS
 from diffjax.train.metrics import replace
-
-HARMLESS = {"flatten", "tokens", "symmetric", "flip"}
-"""Transforms that leave a code length comparable."""
 
 
 def save(path: Path, directories: Sequence[str]) -> Path:
@@ -60,40 +56,27 @@ def html(runs: Sequence[Shown]) -> str:
 
 
 def table(runs: Sequence[Shown]) -> str:
-    r"""The runs, a line each.
+    r"""The runs, a line each, and the data themselves.
 
-        model, data, parameters, rate, distortion, bits/dim, scores, last loss
+        model, data, parameters, rate, distortion, bits/dim, scores
 
     Args: runs: as for `html`.
     Returns: HTML (no unit).
     """
-    columns = [
-        ("model", "", "word"),
-        ("data", "", "word"),
-        ("parameters", "", "num"),
-        ("step", "", "num"),
-        ("loss", "last", "num"),
-        ("test loss", "last", "num"),
-        ("rate", "nats", "num"),
-        ("distortion", "nats", "num"),
-        ("bits/dim", "± s.e.", "num"),
-    ]
-    measured = dict.fromkeys((s.metric, s.features) for r in runs for s in r.scores)
-    columns += [(metric, features, "num") for metric, features in measured]
+    found = tables.of_runs(runs)
     head = "".join(
         f'<th class="{kind}">{escape(name)}<small>{escape(unit)}</small></th>'
-        for name, unit, kind in columns
+        for name, unit, kind in found.columns
     )
     lines = []
-    for run in runs:
-        cells = "".join(
-            f'<td class="{kind}{" none" * (cell == MISSING)}" data-name='
-            f'"{escape(name)}">{escape(cell)}</td>'
-            for (name, _, kind), cell in zip(
-                columns, _cells(run, measured), strict=True
-            )
+    for name, cells, measured in found.rows:
+        told = "".join(
+            f'<td class="{column.kind}{" none" * (cell == MISSING)}" data-name='
+            f'"{escape(column.name)}">{escape(cell)}</td>'
+            for column, cell in zip(found.columns, cells, strict=True)
         )
-        lines.append(f"<tr><td>{_name(run)}</td>{cells}</tr>")
+        kind = "" if measured else ' class="floor"'
+        lines.append(f"<tr{kind}><td>{_broken(name)}</td>{told}</tr>")
     return (
         f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
@@ -111,7 +94,7 @@ def lengths(runs: Sequence[Shown]) -> str:
     groups: dict[str, list[Shown]] = {}
     for run in runs:
         if "bits/dim" in run.evaluation:
-            groups.setdefault(_comparable(run), []).append(run)
+            groups.setdefault(tables.comparable(run), []).append(run)
     if not groups:
         return ""
     cards = "".join(
@@ -136,7 +119,7 @@ def samples(runs: Sequence[Shown]) -> str:
     """
     figures = []
     for run in sorted(runs, key=lambda run: run.picture is None):
-        told = f"<figcaption><b>{_name(run)}</b> {escape(_model(run))}"
+        told = f"<figcaption><b>{_name(run)}</b> {escape(tables.model(run))}"
         told += "</figcaption>"
         if run.picture is not None:
             figures.append(("", f"{image(run.picture, run.name)}{told}"))
@@ -187,7 +170,12 @@ def image(png: bytes, told: str) -> str:
 
 
 def _name(run: Shown) -> str:
-    return escape(run.name).replace("_", "_<wbr>")
+    return _broken(run.name)
+
+
+def _broken(name: str) -> str:
+    """A name that may go on in the next line, after any _ of it."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _subscript(name: str) -> str:
@@ -195,48 +183,13 @@ def _subscript(name: str) -> str:
     return f"{letter}<sub>{index}</sub>" if index else "&nbsp;"
 
 
-def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
-    found, newest = run.evaluation, last(run.rows)
-    size = found.get("parameters")
-    scores = {(s.metric, s.features): (s.value, s.standard_error) for s in run.scores}
-    return [
-        _model(run),
-        str(run.config["data"]["name"]),
-        MISSING if size is None else f"{size:,}",
-        str(newest.get("step", MISSING)),
-        number(newest.get("loss")),
-        number(newest.get("eval_loss")),
-        *(number(_mean(found, name)) for name in ("rate", "distortion")),
-        with_error(*_of(found, "bits/dim")),
-        *(with_error(*scores.get(key, (None, None))) for key in measured),
-    ]
-
-
-def _model(run: Shown) -> str:
-    model = run.config["model"]
-    kind = model.get("transitions")
-    kind = kind.get("name") if isinstance(kind, dict) else kind
-    return " ".join(filter(None, [str(model["name"]), kind]))
-
-
-def _comparable(run: Shown) -> str:
-    data, model = run.config["data"], run.config["model"]
-    steps = [*data.get("once", ()), *data.get("transforms", ())]
-    names = [step["name"] if isinstance(step, dict) else step for step in steps]
-    changed = [name for name in names if name not in HARMLESS]
-    if model.get("likelihood") == "gaussian":
-        changed.append("densities")
-    dims = run.evaluation.get("dims")
-    return ", ".join([str(data["name"]), *changed, *([f"D = {dims}"] if dims else [])])
-
-
 def _bars(group: Sequence[Shown]) -> str:
-    means = [_mean(run.evaluation, "bits/dim") for run in group]
+    means = [tables.part(run.evaluation, "bits/dim")[0] for run in group]
     most = max((m for m in means if math.isfinite(m)), default=1.0)
     lines = []
     for run, bits in zip(group, means, strict=True):
         found = run.evaluation
-        nats = [_mean(found, name) for name in ("rate", "distortion")]
+        nats = [tables.part(found, name)[0] for name in ("rate", "distortion")]
         parts = ""
         if math.isfinite(bits) and sum(nats) > 0 and min(nats) >= 0:
             shares = [100 * bits / most * part / sum(nats) for part in nats]
@@ -245,18 +198,9 @@ def _bars(group: Sequence[Shown]) -> str:
                 f'<i class="{name}" style="width:{share:.2f}%"></i>'
                 for name, share in zip(names, shares, strict=True)
             )
-        told = with_error(*_of(found, "bits/dim"))
+        told = with_error(*tables.part(found, "bits/dim"))
         lines.append(
             f'<div class="length"><b>{_name(run)}</b>'
             f'<div class="track">{parts}</div><span class="num">{told}</span></div>'
         )
     return "".join(lines)
-
-
-def _of(found: Any, name: str) -> tuple[Any, Any]:
-    part = found.get(name, {})
-    return part.get("mean"), part.get("se")
-
-
-def _mean(found: Any, name: str) -> Any:
-    return _of(found, name)[0]

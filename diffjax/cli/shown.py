@@ -27,6 +27,7 @@ class Shown(NamedTuple):
     rows: of its metrics.
     evaluation: JSON, or {}.
     scores: of its samples.
+    floor: of the data themselves, as if they were samples.
     picture: PNG of samples, or None.
     frames: PNGs of a chain, noisiest first.
     pieces: of text drawn.
@@ -38,6 +39,7 @@ class Shown(NamedTuple):
     rows: list[dict[str, Any]]
     evaluation: Mapping[str, Any]
     scores: list[Record]
+    floor: list[Record]
     picture: bytes | None
     frames: list[bytes]
     pieces: list[str]
@@ -47,7 +49,7 @@ class Shown(NamedTuple):
 def read(directories: Sequence[str]) -> list[Shown]:
     r"""Runs, from their directories alone.
 
-        config.json, metrics.jsonl, evaluation.json, scores.jsonl, samples/
+        config.json, metrics.jsonl, evaluation.json, {scores, floor}.jsonl, samples/
 
     Args: directories: of runs.
     Returns: a list of Shown.
@@ -71,7 +73,8 @@ def _read(name: str, path: Path) -> Shown:
         config=rundir.read_config(path),
         rows=rows,
         evaluation=results.evaluation(path),
-        scores=results.scores(path),
+        scores=results.scores(path / "scores.jsonl"),
+        floor=results.scores(path / "floor.jsonl"),
         picture=_picture(path / "samples"),
         frames=_frames(path / "samples" / "samples.gif"),
         pieces=pieces,

@@ -12,7 +12,14 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from diffjax.nets import embeddings
-from diffjax.nets.layers import Attend, Computed, attend, group_norm, zero_conv
+from diffjax.nets.layers import (
+    Attend,
+    Computed,
+    attend,
+    expect_label,
+    group_norm,
+    zero_conv,
+)
 from diffjax.nets.unet_blocks import (
     AttentionBlock,
     Condition,
@@ -37,6 +44,7 @@ class UNet(Computed):
         its blocks attend; up_attention: the same on the way up, if it differs.
     layers: blocks of a level on the way down; there is one more on the way up.
     time_features: (t, width, *, freq_shift) -> [B, width], with freq_shift.
+    time_scale: t is multiplied by it, 1000 / T for networks used to T = 1000.
     time_width: of the conditioning, four times the first width if None.
     condition: `additive` or `film`.  num_classes: 0, or of labels (with the "no class"
         of classifier-free guidance, if any); a label is then required.
@@ -54,6 +62,7 @@ class UNet(Computed):
     layers: int = 2
     time_features: Callable[..., Array] = embeddings.sin_cos
     freq_shift: float = 1.0
+    time_scale: float = 1.0
     time_width: int | None = None
     condition: Condition = additive
     num_classes: int = 0
@@ -108,15 +117,12 @@ class UNet(Computed):
         return zero_conv(self, self.out_channels, "conv_out")(h).astype(x.dtype)
 
     def _embedding(self, t: Array, label: Array | None) -> Array:
-        features = self.time_features(t, self.widths[0], freq_shift=self.freq_shift)
+        told = self.time_scale * t
+        features = self.time_features(told, self.widths[0], freq_shift=self.freq_shift)
         width = self.time_width or 4 * self.widths[0]
         mlp = embeddings.TimeMLP(width=width, name="time_embedding", **self.numerics)
         emb = mlp(features)
-        if (label is None) != (self.num_classes == 0):
-            raise ValueError(
-                f"expected {'a' if self.num_classes else 'no'} label for a network of "
-                f"{self.num_classes} classes, got {'none' if label is None else 'one'}"
-            )
+        expect_label(label, len(t), self.num_classes)
         if label is None:
             return emb
         table = embeddings.Learned(
