@@ -1,4 +1,4 @@
-"""Experiments at the published scale: shapes at full width, two steps at a small one."""
+"""Experiments at the published scale: shapes at full width, two steps at a small."""
 
 import ast
 import functools

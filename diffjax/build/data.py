@@ -79,11 +79,11 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
     extra = {name: by_tfds(name[5:])} if name.startswith("tfds:") else {}
     found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
     train, test = found.train, found.test
-    if in_memory:
-        train, test = dataset.in_memory(train), dataset.in_memory(test)
     for i, transform in enumerate(_transforms("data.once", once, found.levels)):
         train = transforms.fixed(train, transform, rng=2 * i)
         test = transforms.fixed(test, transform, rng=2 * i + 1)
+    if in_memory:  # what is done once is done before any step
+        train, test = dataset.in_memory(train), dataset.in_memory(test)
     varied = _transforms("data.augment", augment, found.levels)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
