@@ -126,18 +126,12 @@ def hvae_model(
             encode, decode, rng, batch["x"], likelihood=log_prob, features=features
         )
 
+    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob)
+
     def nll(num: int) -> Callable[[Params, Array, Batch], Array]:
         def of_batch(params: Params, rng: Array, batch: Batch) -> Array:
             encode, decode, features = hvae.ladder_of(stack, params)
-            log_w = hvae.ladder.log_weights(
-                encode,
-                decode,
-                rng,
-                batch["x"],
-                num=num,
-                likelihood=log_prob,
-                features=features,
-            )
+            log_w = weigh(encode, decode, rng, batch["x"], num=num, features=features)
             return -importance_bound(log_w)
 
         return of_batch

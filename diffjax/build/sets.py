@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from diffjax.build import tables
 from diffjax.data import folders, images, subwords, text, toys, transforms
@@ -33,15 +32,15 @@ def _tfds(
     )
 
 
-def by_tfds(name: str, **options: Any) -> Callable[..., DataSet]:
+def by_tfds(name: str) -> Callable[..., DataSet]:
     r"""Any image set of TFDS.
 
         name -> constructor of DataSet
 
-    Args: name: as TFDS has it.  options: of the constructor, for good.
-    Returns: the constructor, with options of its own.
+    Args: name: as TFDS has it.
+    Returns: the constructor, with options of its own (no unit).
     """
-    return functools.partial(_tfds, name, **options)
+    return functools.partial(_tfds, name)
 
 
 TFDS = (
@@ -66,7 +65,7 @@ DATA: tables.Table = {
     "text": text.reference,
     **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
     **{name: by_tfds(name) for name in TFDS},
-    "binarized_mnist": by_tfds("binarized_mnist", levels=2),
+    "binarized_mnist": functools.partial(_tfds, "binarized_mnist", levels=2),
     "text8": text.text8,
     "lm1b": subwords.lm1b,
     "letters": text.letters,

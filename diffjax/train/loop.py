@@ -245,8 +245,7 @@ def _fetch(fixed: _Fixed, point: _Point) -> _Point:
     skipped = [n for told in pending for n in told["in_a_row"]]
     if max(skipped, default=0) >= fixed.plan.most_skipped:
         checkpoint.finish(fixed.writer)
-        good = fixed.writer.latest_step()
-        told = pending[-1]
+        good, told = fixed.writer.latest_step(), pending[-1]
         raise RuntimeError(
             f"expected gradients that are finite and of the usual size, got "
             f"{max(skipped)} steps skipped in a row by step {point.done} (loss "
