@@ -96,7 +96,7 @@ def vae_model(
 def hvae_model(
     *, context: Context, likelihood: str = "bernoulli", sigma: float = 0.1
 ) -> Model:
-    r"""A top-down hierarchical VAE of images.
+    r"""A top-down hierarchical VAE.
 
         {"name": "hvae", "likelihood": "categorical"}
 
