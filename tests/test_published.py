@@ -1,4 +1,4 @@
-"""Experiments at the published scale: shapes at full width, two steps at a small one."""
+"""Experiments at the published scale: shapes at full width, two steps at a small."""
 
 import ast
 import functools
@@ -90,7 +90,9 @@ def test_at_full_width_it_is_as_large_as_its_docstring_says(name, config_of):
     wanted = MILLIONS[name]
     told = round(num / 1e6) if isinstance(wanted, int) else round(num / 1e6, 1)
     assert wanted == (num if wanted > 1e6 else told)
-    assert re.search(rf"\b{round(num / 1e6, 1)}|{round(num / 1e6)} million", doc_of(name))
+    assert re.search(
+        rf"\b{round(num / 1e6, 1)}|{round(num / 1e6)} million", doc_of(name)
+    )
 
 
 SMALL = {
