@@ -10,7 +10,7 @@ the sentences, 2 GB beside TFDS's files.
 Published: a perplexity of 76.9 for each word, the end of a sentence counted as one
 (Austin et al. 2021, arXiv:2107.03006, table 2, T = 1000). It is 2 to the power of
 bits/dim times `subwords.tokens_per_word`. Not reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

@@ -7,7 +7,7 @@
 unpacked file of 100 million characters.
 Published: 1.45 bits per character (Austin et al. 2021, arXiv:2107.03006, table 1, T =
 1000, lambda = 0.01). Not reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

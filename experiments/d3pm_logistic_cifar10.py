@@ -6,7 +6,7 @@
 prepared beforehand.
 Published: 3.435 bits/dim and FID 7.34 (Austin et al. 2021, arXiv:2107.03006, table 3,
 Gauss + logistic, lambda = 0.001). Not reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

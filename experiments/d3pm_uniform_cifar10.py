@@ -7,7 +7,7 @@ prepared beforehand.
 Published: 5.08 bits/dim and FID 51.27 (Austin et al. 2021, arXiv:2107.03006, table 3,
 L_vb), with 1e-6 added to every probability, which makes its own bound worse. Not
 reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

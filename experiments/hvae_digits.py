@@ -16,8 +16,8 @@ def get_config():
         eval_every=500,
         sample_every=500,
         checkpoint_every=500,
-        data=dict(name="digits", data_dir=None, transforms=("binarize",)),
-        model=dict(name="hvae", likelihood="bernoulli"),
+        data=dict(name="digits", data_dir=None, transforms=("tokens",)),
+        model=dict(name="hvae", likelihood="discretized_logistic"),
         net=dict(
             name="ladder",
             depths=((1, 1, 2), (1, 2, 2), (1, 1, 2), (1, 1, 1)),

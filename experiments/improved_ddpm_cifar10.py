@@ -6,7 +6,7 @@
 beforehand.
 Published: 3.17 bits/dim and FID 3.19 (Nichol & Dhariwal 2021, arXiv:2102.09672, table
 2, L_hybrid with 4000 cosine steps). Not reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

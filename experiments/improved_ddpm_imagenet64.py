@@ -7,7 +7,7 @@ of TFDS, prepared beforehand: a later way to shrink ImageNet than that of the pa
 easier to compress, so that bits/dim of the two do not compare.
 Published: 3.57 bits/dim and FID 19.2 (Nichol & Dhariwal 2021, arXiv:2102.09672, table
 1, L_hybrid with 4000 cosine steps). Not reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

@@ -7,7 +7,7 @@ beforehand. Every step is drawn in proportion to the root mean square of its las
 losses, once all 4000 have as many.
 Published: 2.94 bits/dim and FID 11.47 (Nichol & Dhariwal 2021, arXiv:2102.09672, table
 2, L_vlb with 4000 cosine steps). Not reproduced here.
-"""  # noqa: E501
+"""
 
 
 def get_config():

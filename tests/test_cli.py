@@ -279,7 +279,7 @@ MISTAKES = [
     ("data.transforms=flip", "expected config.data.transforms like ('symmetric',)"),
     (
         "model.name=dppm",
-        "ae, vae, hvae, ddpm, vqvae, d3pm, got 'dppm'; did you mean 'ddpm'",
+        "ae, vae, hvae, ddpm, vqvae, d3pm, ar, got 'dppm'; did you mean 'ddpm'",
     ),
     ("model.schedule.name=cosin", "got 'cosin'; did you mean 'cosine'?"),
     ("model.schedule.T=0", "expected a number of steps T >= 1, got 0"),
@@ -397,6 +397,7 @@ def test_bad_wishes(run, capsys):
         (["--steps", "9"], "expected model.steps <= T, got 9 > 4"),
         (["--sampler", "ddmi"], "got 'ddmi'; did you mean 'ddim'?"),
         (["--label", "10"], "expected a label in 0..9, got 10; these are the classes"),
+        (["--infill", "a__"], "got 'infill'; choose one of them"),
         (["--guidance", "2"], "expected a label to guide to, got none; add --label"),
     ]:
         assert main(["sample", str(run), *options]) == 2

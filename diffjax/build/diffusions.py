@@ -4,16 +4,18 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
-from diffjax.build.model import Context, Model, expect_whole, objectives
+from diffjax.build.model import Context, Model, Process, expect_whole, objectives
 from diffjax.core import schedules
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
 from diffjax.d3pm.objective import unguided
+from diffjax.data import text
 from diffjax.types import Array, Net, Objective, Params
 
 FRAMES = 32
@@ -92,6 +94,7 @@ def d3pm_model(
     loss: Any = "vb",
     predict: Any = d3pm.predict.joint,
     steps: int | None = None,
+    infill: str | None = None,
 ) -> Model:
     r"""Denoising diffusion of categories: levels or tokens.
 
@@ -102,7 +105,8 @@ def d3pm_model(
 
     Args: context: Context.  schedule: of SCHEDULES, for its betas.  transitions: of
         FAMILIES.  loss: of LOSSES.  predict: of CHOICES.  steps: for sampling, all T if
-        None.
+        None.  infill: of samples, the letters to keep, with _ for those to draw; of all
+        if None.
     Returns: Model.
     """
     data = context.data
@@ -117,6 +121,10 @@ def d3pm_model(
     guided: dict[str, Any] = {"guide": guide if masked else unguided}
 
     cost = tables.make("model.loss", LOSSES, loss)
+    drawn: dict[str, Any] = {"predict": predict, "ts": ts}
+    if infill is not None:
+        given_text = text.template(infill, data.alphabet, length=data.shape[0])
+        drawn["known"], drawn["known_mask"] = given_text
 
     def objective_of(net: Net) -> Objective:
         return d3pm.objective(net, family, loss=cost, **guided)
@@ -125,15 +133,26 @@ def d3pm_model(
         params: Params, rng: Array, size: tuple[int, ...], *, every: int
     ) -> tuple[Array, Array]:
         denoise = guided["guide"](d3pm_net(net, params))
-        options: dict[str, Any] = {"predict": predict, "ts": ts, "every": every}
-        return d3pm.samplers.trajectory(denoise, family, rng, size, **options)
+        return d3pm.samplers.trajectory(
+            denoise, family, rng, size, every=every, **drawn
+        )
 
     return Model(
         *objectives(context.net, objective_of, net),
-        d3pm.sampler(net, family, data.shape, predict=predict, ts=ts, **guided),
+        d3pm.sampler(net, family, data.shape, **drawn, **guided),
         d3pm_bound(net, family, predict=predict, **guided),
         chain_of(walk, steps or family.T, data.shape),
+        process=_process(family),
     )
+
+
+def _process(family: d3pm.process.Transitions) -> Process:
+    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
+        gumbel = jax.random.gumbel(rng, (*x_0.shape, family.K), mode="high")
+        return d3pm.diffuse(family, x_0, gumbel, t)
+
+    start = jnp.asarray(0)
+    return Process(family.T, diffuse, lambda t: family.matrix(start, t))
 
 
 def chain_of(

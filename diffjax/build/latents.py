@@ -11,7 +11,7 @@ import numpy as np
 from diffjax import hvae, vae, vq
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.model import Coder, Context, Model, expect_whole, objectives
+from diffjax.build.model import Coder, Context, Latent, Model, expect_whole, objectives
 from diffjax.core import likelihoods
 from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
@@ -31,14 +31,14 @@ def vae_model(
         {"name": "vae", "latent": 8, "likelihood": "bernoulli", "beta": 1.0}
 
     Args: context: Context.  latent: its channels.  likelihood: "bernoulli" for bits,
-        "categorical" for levels, "gaussian" for reals.  beta: weight of the rate.
-        sigma: of "gaussian".
+        "categorical" or "discretized_logistic" for levels, "gaussian" for reals.
+        beta: weight of the rate.  sigma: of "gaussian".
     Returns: Model.
     """
-    said = _said(context.data, likelihood, sigma)
+    said, shape = _said(context.data, likelihood, sigma), context.data.shape
     tables.number("model.latent", latent, least=1, whole=True)
     enc, dec, places = nets.pair(
-        context.net, context.data.shape, 2 * latent, said.shape
+        context.net, shape, 2 * latent, said.shape, levels=_levels(context.data)
     )
     loss = functools.partial(vae.elbo_loss, beta=beta)
     of_nets = functools.partial(vae.objective, likelihood=said.log_prob, loss=loss)
@@ -46,6 +46,12 @@ def vae_model(
         *objectives(context.net, of_nets, enc, dec),
         vae.sampler(dec, (*places, latent), draw=said.draw),
         vae.net_bound(enc, dec, likelihood=said.log_prob),
+        latent=Latent(
+            (*places, latent),
+            functools.partial(vae.bind, enc, dec),
+            said.log_prob,
+            said.draw,
+        ),
     )
 
 
@@ -63,7 +69,7 @@ def hvae_model(
     said = _said(data, likelihood, sigma)
     # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
     channels = (int(np.prod((*data.shape[2:], *said.shape))),)
-    parts = nets.top_down(context.net, data.shape, channels)
+    parts = nets.top_down(context.net, data.shape, channels, levels=_levels(data))
     stack = hvae.LadderNets(*parts)
 
     def log_prob(x: Array, decoded: Array) -> Array:
@@ -105,11 +111,10 @@ def vqvae_model(
         averages.
     Returns: Model.
     """
-    said = _said(context.data, likelihood, sigma)
+    data, said = context.data, _said(context.data, likelihood, sigma)
     # The averages are of a whole batch, so no example can have masks of its own.
-    enc, dec, places = nets.pair(
-        context.net, context.data.shape, latent, said.shape, fixed={"dropout": 0.0}
-    )
+    fixed: dict[str, Any] = {"levels": _levels(data), "fixed": {"dropout": 0.0}}
+    enc, dec, places = nets.pair(context.net, data.shape, latent, said.shape, **fixed)
     quantizer, prior = vq.quantizers.vector(K), vq.prior.uniform(K)
     objective = vq.ema_objective(
         enc,
@@ -121,13 +126,16 @@ def vqvae_model(
         axis_name=context.axis_name,
     )
 
-    def codes(params: Params, batch: Batch) -> Array:
+    def bind(params: Params) -> tuple[vq.likelihood.Encode, vq.likelihood.Decode]:
         latent = of_example(enc, params["enc"])
 
-        def of_one(x: Array) -> Array:
+        def encode(x: Array) -> Array:
             return quantizer.apply(params["codebook"], latent(x)).codes
 
-        return jax.vmap(of_one)(batch["x"])
+        return encode, vq.trained.example_decoder(dec, quantizer, params)
+
+    def codes(params: Params, batch: Batch) -> Array:
+        return jax.vmap(bind(params)[0])(batch["x"])
 
     return Model(
         objective,
@@ -136,6 +144,7 @@ def vqvae_model(
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
         trained=lambda params, memory: {**params, "codebook": memory.codebook},
         coder=Coder(K, codes),
+        latent=Latent(places, bind, said.log_prob, said.draw),
     )
 
 
@@ -174,7 +183,17 @@ class _Said(NamedTuple):
     draw: Callable[[Array, Array], Array]
 
 
+def _halves(said: Array) -> tuple[Array, Array]:
+    return said[..., 0], said[..., 1]  # mean, log scale
+
+
+def _levels(data: Prepared) -> int:
+    return data.levels if data.whole else 0
+
+
 def _said(data: Prepared, likelihood: str, sigma: float) -> _Said:
+    logistic = vae.decoders.discretized_logistic(levels=data.levels)
+    draw_logistic = vae.samplers.draw_discretized_logistic(levels=data.levels)
     # Bits and reals are shown as their means, as papers do: grey says more than noise.
     table = {
         "bernoulli": _Said(
@@ -182,6 +201,11 @@ def _said(data: Prepared, likelihood: str, sigma: float) -> _Said:
         ),
         "categorical": _Said(
             (data.levels,), likelihoods.categorical, vae.samplers.draw_categorical
+        ),
+        "discretized_logistic": _Said(
+            (2,),
+            lambda x, said: logistic(x, _halves(said)),
+            lambda rng, said: draw_logistic(rng, _halves(said)),
         ),
         "gaussian": _Said(
             (), vae.decoders.gaussian_with(sigma), lambda rng, mean: mean
@@ -193,8 +217,8 @@ def _said(data: Prepared, likelihood: str, sigma: float) -> _Said:
             f"expected bits for a bernoulli likelihood, got {data.name} with other "
             "values; make `binarize` or `binarize_dynamic` one of data.transforms"
         )
-    if likelihood == "categorical":
-        expect_whole(data, "a categorical likelihood")
+    if likelihood in ("categorical", "discretized_logistic"):
+        expect_whole(data, f"a {likelihood} likelihood")
     elif data.whole:
         raise ValueError(
             f"expected real numbers for a {likelihood} likelihood, got the integers of "

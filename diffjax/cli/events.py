@@ -1,13 +1,11 @@
 """What happens now and then while a run trains: evaluate, draw samples."""
 
 import itertools
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from diffjax import build, train
 from diffjax.cli import pictures, runs
@@ -43,29 +41,29 @@ def evaluation(
 
         eval_name = mean over the first batches
 
-    Args: experiment: Experiment.  seed: of the noise.  batch_size: of the global batch.
+    Args: experiment: Experiment.  seed: of the order.  batch_size: of the global batch.
     Returns: state -> metrics by name (units of the objective).
     """
-    layout, objective = experiment.devices.layout, experiment.model.evaluated
-    measure = layout.measure(partial(train.eval_step, objective))
-    host, hosts = jax.process_index(), jax.process_count()
 
-    def evaluate(state: train.State) -> dict[str, float]:
-        params = state.averages.get("ema", state.params)
-        data, rows = experiment.data, []
-        batches = build.data.test_batches(
-            data, seed, batch_size=batch_size, host=host, hosts=hosts
+    def batches() -> Iterator[Mapping[str, Any]]:
+        whole = build.data.test_batches(
+            experiment.data,
+            seed,
+            batch_size=batch_size,
+            host=jax.process_index(),
+            hosts=jax.process_count(),
         )
-        for i, batch in enumerate(itertools.islice(batches, NUM_BATCHES)):
-            batch.pop("mask")  # an example or two twice change a mean of many little
-            leaves: Any = {name: value[None] for name, value in batch.items()}
-            fed = layout.feed(leaves)
-            rng = jax.random.fold_in(jax.random.key(seed), i)
-            rows.append(measure(state._replace(params=params), rng, fed))
-        rows = jax.device_get(rows)
-        return {f"eval_{k}": float(np.mean([row[k] for row in rows])) for k in rows[0]}
+        # An example or two seen twice change a mean of many little: no mask.
+        for batch in itertools.islice(whole, NUM_BATCHES):
+            yield {name: leaf for name, leaf in batch.items() if name != "mask"}
 
-    return evaluate
+    return train.evaluation(
+        experiment.model.evaluated,
+        experiment.devices.layout,
+        batches,
+        average="ema" if "ema" in experiment.averages else None,
+        prefix="eval_",
+    )
 
 
 def sampling(

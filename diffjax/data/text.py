@@ -10,6 +10,8 @@ from diffjax.data.dataset import Batch, DataSet, Source, of_sources
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 """text8's alphabet: token 0 is the space, 1..26 are the letters."""
+GAP = "_"
+"""A character that is not known: masked in a chain, to be drawn in a template."""
 _DIGITS = dict(
     zip(
         "0123456789",
@@ -141,7 +143,36 @@ def decode(x: np.ndarray, alphabet: Sequence[str]) -> str:
     Args: x: integer [N].  alphabet: K characters.
     Returns: N characters (no unit).
     """
-    return "".join(alphabet[i] if 0 <= i < len(alphabet) else "_" for i in x)
+    return "".join(alphabet[i] if 0 <= i < len(alphabet) else GAP for i in x)
+
+
+def template(
+    text: str, alphabet: Sequence[str], *, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""A text with gaps: which characters are given, and where.
+
+        "the ____" -> known_i = the token of text_i, known_mask_i = (text_i is no gap)
+
+    What lies beyond its end is a gap too.
+
+    Args: text: at most `length` characters, "_" for a gap.  alphabet: K characters, ""
+        of data that are no text; one of pieces of words cannot be spelled in gaps.
+        length: of one example.
+    Returns: known integer [length], known_mask boolean [length] (category indices).
+    """
+    if not alphabet or not isinstance(alphabet, str):
+        raise ValueError(
+            "expected a model of letters to fill gaps in, got data without an "
+            "alphabet of them; leave out --infill"
+        )
+    if not 1 <= len(text) <= length:
+        raise ValueError(
+            f"expected a text of 1 to {length} characters to fill in, got {len(text)}; "
+            "the model was trained on so many"
+        )
+    known_mask = np.array([c != GAP for c in text.ljust(length, GAP)])
+    plain = text.replace(GAP, alphabet[0]).ljust(length, alphabet[0])
+    return encode(plain, alphabet).astype(np.int32), known_mask
 
 
 def _of_parts(name: str, train: str, test: str, alphabet: str, length: int) -> DataSet:

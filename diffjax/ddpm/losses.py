@@ -1,22 +1,18 @@
 """Training losses of a denoiser: the mean over a batch; weights act here only."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from diffjax.core import chain, checks
 from diffjax.core.bounds import bits_per_dim
 from diffjax.core.schedules import Schedule
+from diffjax.core.times import Steps
 from diffjax.ddpm import predict, process, times, weights
 from diffjax.ddpm.likelihood import Decoder, discretized_decoder, divergence, prior
 from diffjax.ddpm.predict import Denoise, Parameterization
 from diffjax.ddpm.variance import Variance, small
 from diffjax.ddpm.weights import Weight
 from diffjax.types import Array
-
-Times = Callable[[Array, int], Array]
-"""(u [B] uniform on [0, 1), T) -> integer [B] in 1..T, each of them uniform."""
 
 
 def simple_loss(
@@ -26,7 +22,7 @@ def simple_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""The loss of DDPM: how well the noise is guessed.
 
@@ -50,7 +46,7 @@ def x_0_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""How well the data is guessed.
 
@@ -73,7 +69,7 @@ def v_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""How well the velocity is guessed: the errors of x_0 and eps added up.
 
@@ -97,7 +93,7 @@ def matching_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""The squared error of any target, of a denoiser.
 
@@ -122,7 +118,7 @@ def vlb_loss(
     *,
     variance: Variance = small,
     decoder: Decoder | None = None,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""An unbiased estimate of -elbo from one step an example.
 
@@ -152,7 +148,7 @@ def hybrid_loss(
     variance: Variance,
     lam: float = 0.001,
     decoder: Decoder | None = None,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""The simple loss for the mean and the bound for the variance.
 
@@ -224,7 +220,7 @@ def bound_terms(
 
 
 def noisy_batch(
-    schedule: Schedule, rng: Array, x_0: Array, *, times: Times = times.uniform
+    schedule: Schedule, rng: Array, x_0: Array, *, times: Steps = times.uniform
 ) -> tuple[Array, Array]:
     r"""A step and a noisy version for every example.
 

@@ -208,6 +208,25 @@ def zero_conv(layer: Computed, width: int, name: str, *, size: int = 3) -> nn.Co
     return nn.Conv(width, (size, size), kernel_init=zeros, name=name, **layer.numerics)
 
 
+def expect_label(label: Array | None, num: int, num_classes: int) -> None:
+    r"""A label for each example of a network that has classes, and none otherwise.
+
+        label [num],    or None where num_classes = 0
+
+    Args: label: as the network was given it.  num: examples.  num_classes: of the
+        network, that of no class included.
+    Returns: nothing (no unit).
+    """
+    if (label is None) != (num_classes == 0):
+        raise ValueError(
+            f"expected {'a' if num_classes else 'no'} label for a network of "
+            f"{num_classes} classes, got {'none' if label is None else 'one'}"
+            "; num_classes counts the labels, that of no class included"
+        )
+    if label is not None and label.shape != (num,):
+        raise ValueError(f"expected label [{num}], one an example, got {label.shape}")
+
+
 def scale_shift(x: Array, scale: Array, shift: Array) -> Array:
     r"""Modulation of each example's channels, as in FiLM and adaLN.
 

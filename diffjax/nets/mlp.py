@@ -128,16 +128,7 @@ class Label(Computed):
     @nn.compact
     def __call__(self, num: int, label: Array | None = None) -> Array:
         """label [num], None without classes -> [num, width]."""
-        if (label is None) != (self.num_classes == 0):
-            raise ValueError(
-                f"expected {'a' if self.num_classes else 'no'} label for a network of "
-                f"{self.num_classes} classes, got {'none' if label is None else 'one'}"
-                "; num_classes counts the labels, that of no class included"
-            )
-        if label is not None and label.shape != (num,):
-            raise ValueError(
-                f"expected label [{num}], one an example, got {label.shape}"
-            )
+        layers.expect_label(label, num, self.num_classes)
         index = jnp.zeros(num, jnp.int32) if label is None else label
         return embeddings.Learned(
             num=max(1, self.num_classes),

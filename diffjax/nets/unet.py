@@ -12,7 +12,14 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from diffjax.nets import embeddings
-from diffjax.nets.layers import Attend, Computed, attend, group_norm, zero_conv
+from diffjax.nets.layers import (
+    Attend,
+    Computed,
+    attend,
+    expect_label,
+    group_norm,
+    zero_conv,
+)
 from diffjax.nets.unet_blocks import (
     AttentionBlock,
     Condition,
@@ -115,11 +122,7 @@ class UNet(Computed):
         width = self.time_width or 4 * self.widths[0]
         mlp = embeddings.TimeMLP(width=width, name="time_embedding", **self.numerics)
         emb = mlp(features)
-        if (label is None) != (self.num_classes == 0):
-            raise ValueError(
-                f"expected {'a' if self.num_classes else 'no'} label for a network of "
-                f"{self.num_classes} classes, got {'none' if label is None else 'one'}"
-            )
+        expect_label(label, len(t), self.num_classes)
         if label is None:
             return emb
         table = embeddings.Learned(

@@ -13,6 +13,7 @@ from diffjax.train.checkpoint import Keep
 from diffjax.train.devices import Layout, connect
 from diffjax.train.dropout import dropped, masked
 from diffjax.train.evaluation import evaluation
+from diffjax.train.frozen import on_frozen
 from diffjax.train.loop import Batches, Event, Plan, train
 from diffjax.train.state import State, init_state, stateful
 from diffjax.train.step import eval_step, example_keys, train_step
@@ -36,6 +37,7 @@ __all__ = [
     "init_state",
     "masked",
     "metrics",
+    "on_frozen",
     "rundir",
     "stateful",
     "train",

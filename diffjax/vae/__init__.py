@@ -6,7 +6,7 @@ all of one example; `bound`, `nll`, `sample` and the losses take batches.
 """
 
 from diffjax.core.annealing import cyclical, warm_up
-from diffjax.vae import aggregate, decoders, likelihood, losses, samplers
+from diffjax.vae import aggregate, composed, decoders, likelihood, losses, samplers
 from diffjax.vae.aggregate import (
     active_units,
     aggregate_log_prob,
@@ -64,6 +64,7 @@ __all__ = [
     "bound",
     "bounded_halves",
     "categorical",
+    "composed",
     "cyclical",
     "decoders",
     "discretized_logistic",

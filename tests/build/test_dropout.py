@@ -100,11 +100,14 @@ def test_where_it_cannot_act_it_is_refused():
         model_of(data, spec, {**net, "dropout": 1.0})
 
 
-def test_the_command_line_evaluates_without_it():
+def test_the_command_line_evaluates_without_it(monkeypatch):
     seen = []
-    layout = types.SimpleNamespace(measure=lambda step: seen.append(step.args[0]))
+    monkeypatch.setattr(
+        train, "evaluation", lambda objective, *_, **__: seen.append(objective)
+    )
     experiment = types.SimpleNamespace(
-        devices=types.SimpleNamespace(layout=layout),
+        averages={},
+        devices=types.SimpleNamespace(layout=None),
         model=types.SimpleNamespace(objective="dropping", evaluated="whole"),
     )
     events.evaluation(experiment, 0, 4)
