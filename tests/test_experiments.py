@@ -15,7 +15,7 @@ from diffjax.cli import configs
 
 FOLDER = pathlib.Path(__file__).parents[1] / "experiments"
 FILES = sorted(f for f in FOLDER.glob("*.py") if "def get_config" in f.read_text())
-HERE = [file for file in FILES if "Not reproduced here" not in file.read_text()]
+HERE = [file for file in FILES if "\nPublished: " not in file.read_text()]
 """Those of data that are here; `test_published` looks at the others."""
 
 

@@ -184,13 +184,17 @@ def _convolutional(
     said: tuple[int, ...],
     widths: tuple[int, ...] = (128, 256),
     blocks: int = 2,
+    vectors: int = 1,
     dropout: float = 0.0,
 ) -> tuple[Any, Any, tuple[int, ...]]:
+    tables.number("net.vectors", vectors, least=1, whole=True)
     sizes: dict[str, Any] = {"widths": widths, "blocks": blocks, "dropout": dropout}
-    enc = conv.Encoder(channels=channels, **sizes)
+    enc = conv.Encoder(channels=vectors * channels, **sizes)
     dec = conv.Decoder(shape=(*shape, *said), **sizes)
     places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
-    return enc, dec, places
+    if vectors == 1:
+        return enc, dec, places
+    return heads.Apart(enc, vectors), heads.Joined(dec), (*places, vectors)
 
 
 def _ladder(
