@@ -5,6 +5,7 @@ import lzma
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -207,7 +208,7 @@ def _read(path: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"expected a text file, got {path}; give its path")
-    opened = {".gz": gzip.open, ".xz": lzma.open}.get(file.suffix, open)
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(file.suffix, open)
     try:
         with opened(file, "rt", encoding="utf-8") as lines:
             return lines.read()
