@@ -4,7 +4,7 @@
 
 1000 steps, two minutes on two busy CPU cores. Expected, of one run: 2.21 bits/dim
 (standard error 0.02) on the test digits (log2 17 = 4.09).
-"""  # noqa: E501
+"""
 
 
 def get_config():

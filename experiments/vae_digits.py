@@ -22,7 +22,7 @@ def get_config():
             in_memory=True,
             transforms=("tokens", "flatten"),
         ),
-        model=dict(name="vae", latent=8, likelihood="discretized_logistic", beta=1.0),
+        model=dict(name="vae", latent=8, likelihood="discretized_logistic"),
         net=dict(name="mlp", widths=(256,)),
         optimizer=dict(name="adam", learning_rate=1e-3),
         ema=dict(),

@@ -4,12 +4,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
-from diffjax.build.model import Context, Model, expect_whole, objectives
+from diffjax.build.model import Context, Model, Process, expect_whole, objectives
 from diffjax.core import schedules, times
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
@@ -50,13 +51,21 @@ def _timed(loss: Callable[..., Any]) -> Callable[..., Any]:
 
 LOSSES: tables.Table = {
     "vb": _timed(d3pm.vb_loss),
-    "hybrid": lambda *, lam: functools.partial(d3pm.hybrid_loss, lam=lam),
+    "hybrid": lambda *, lam=None: functools.partial(d3pm.hybrid_loss, lam=lam),
     "cross_entropy": _timed(d3pm.cross_entropy),
     "absorbing": _timed(d3pm.absorbing_loss),
 }
+
+
+def _absorbing_level(*, betas: np.ndarray, K: int, level: int) -> Any:
+    tables.number("model.transitions.level", level, least=0, whole=True)
+    return d3pm.transitions.absorbing(betas, K, mask=level)
+
+
 FAMILIES: tables.Table = {
     "uniform": d3pm.transitions.uniform,
     "absorbing": d3pm.transitions.absorbing,
+    "absorbing_level": _absorbing_level,
     "gaussian": d3pm.transitions.gaussian,
     "banded": d3pm.transitions.banded,
 }
@@ -102,7 +111,8 @@ def d3pm_model(
 
         {"name": "d3pm", "schedule": {...}, "transitions": "uniform", "loss": "vb", ...}
 
-    The mask of absorbing transitions is a category more than the data have.
+    The mask of absorbing transitions is a category more than the data have; that of
+    "absorbing_level" is one of theirs, a grey for example.
 
     Args: context: Context.  schedule: of SCHEDULES, for its betas.  transitions: of
         FAMILIES.  loss: of LOSSES.  predict: of CHOICES.  steps: for sampling, all T if
@@ -143,7 +153,17 @@ def d3pm_model(
         d3pm.sampler(net, family, data.shape, **drawn, **guided),
         d3pm_bound(net, family, predict=predict, **guided),
         chain_of(walk, steps or family.T, data.shape),
+        process=_process(family),
     )
+
+
+def _process(family: d3pm.process.Transitions) -> Process:
+    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
+        gumbel = jax.random.gumbel(rng, (*x_0.shape, family.K), mode="high")
+        return d3pm.diffuse(family, x_0, gumbel, t)
+
+    start = jnp.asarray(0)
+    return Process(family.T, diffuse, lambda t: family.matrix(start, t))
 
 
 def chain_of(

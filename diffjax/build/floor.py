@@ -1,8 +1,8 @@
 """Learning by heart: how short a training set's code can get, and what that is worth.
 
-Every model of levels or tokens can be held against these two lines. Below `floor` on the
-training split there is nothing; a model near it has memorised, and `by_heart` tells what
-such a model, the exact optimum, makes of examples that it has not seen.
+Every model of levels or tokens can be held against these two lines. Below `floor` on
+the training split there is nothing; a model near it has memorised, and `by_heart` tells
+what such a model, the exact optimum, makes of examples that it has not seen.
 """
 
 from collections.abc import Callable

@@ -11,11 +11,38 @@ import numpy as np
 from diffjax import hvae, vae, vq
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.model import Coder, Context, Model, expect_whole, objectives
+from diffjax.build.model import Coder, Context, Latent, Model, expect_whole, objectives
 from diffjax.core import likelihoods
 from diffjax.core.batching import of_example
-from diffjax.core.bounds import Bound
-from diffjax.types import Array, Batch, Params
+from diffjax.core.bounds import Bound, importance_bound
+from diffjax.types import Array, Batch, Net, Objective, Params
+
+
+def _elbo(*, beta: float = 1.0) -> Callable[..., Array]:
+    tables.number("model.loss.beta", beta, least=0)
+    return functools.partial(vae.elbo_loss, beta=beta)
+
+
+def _weighted(loss: Callable[..., Array]) -> Callable[..., Callable[..., Array]]:
+    def weighted(*, num: int) -> Callable[..., Array]:
+        tables.number("model.loss.num", num, least=1, whole=True)
+        return functools.partial(loss, num=num)
+
+    return weighted
+
+
+def _resampled(*, num: int, kept: int) -> Callable[..., Array]:
+    tables.number("model.loss.kept", kept, least=1, whole=True)
+    return functools.partial(_weighted(vae.resampled_iwae_loss)(num=num), kept=kept)
+
+
+LOSSES: tables.Table = {
+    "elbo": _elbo,
+    "resampled_iwae": _resampled,
+    "iwae": _weighted(vae.iwae_loss),
+    "dreg": _weighted(vae.dreg_loss),
+}
+"""Of the VAE; what is reported is the bound, whichever of them is trained on."""
 
 
 def vae_model(
@@ -23,16 +50,18 @@ def vae_model(
     context: Context,
     latent: int,
     likelihood: str = "bernoulli",
-    beta: float = 1.0,
+    loss: Any = "elbo",
+    elbo_steps: int = 0,
     sigma: float = 0.1,
 ) -> Model:
     r"""A VAE with one Gaussian latent.
 
-        {"name": "vae", "latent": 8, "likelihood": "bernoulli", "beta": 1.0}
+        {"name": "vae", "latent": 50, "loss": {"name": "iwae", "num": 50}}
 
     Args: context: Context.  latent: its channels.  likelihood: "bernoulli" for bits,
         "categorical" or "discretized_logistic" for levels, "gaussian" for reals.
-        beta: weight of the rate.  sigma: of "gaussian".
+        loss: of LOSSES.  elbo_steps: steps that are trained on the bound before the
+        loss.  sigma: of "gaussian".
     Returns: Model.
     """
     said, shape = _said(context.data, likelihood, sigma), context.data.shape
@@ -40,37 +69,57 @@ def vae_model(
     enc, dec, places = nets.pair(
         context.net, shape, 2 * latent, said.shape, levels=_levels(context.data)
     )
-    loss = functools.partial(vae.elbo_loss, beta=beta)
-    of_nets = functools.partial(vae.objective, likelihood=said.log_prob, loss=loss)
+    tables.number("model.elbo_steps", elbo_steps, least=0, whole=True)
+    cost = tables.make("model.loss", LOSSES, loss)
+    of_loss = functools.partial(vae.objective, likelihood=said.log_prob)
+
+    def of_nets(enc: Net, dec: Net) -> Objective:
+        found = of_loss(enc, dec, loss=cost)
+        if not elbo_steps:
+            return found
+        return vae.replaced(of_loss(enc, dec), found, at=elbo_steps)
+
     return Model(
         *objectives(context.net, of_nets, enc, dec),
         vae.sampler(dec, (*places, latent), draw=said.draw),
         vae.net_bound(enc, dec, likelihood=said.log_prob),
+        latent=Latent(
+            (*places, latent),
+            functools.partial(vae.bind, enc, dec),
+            said.log_prob,
+            said.draw,
+        ),
+        nll=lambda num: vae.net_nll(enc, dec, num=num, likelihood=said.log_prob),
     )
 
 
 def hvae_model(
-    *, context: Context, likelihood: str = "bernoulli", sigma: float = 0.1
+    *,
+    context: Context,
+    likelihood: str = "bernoulli",
+    sigma: float = 0.1,
+    mixtures: int = 10,
 ) -> Model:
     r"""A top-down hierarchical VAE.
 
         {"name": "hvae", "likelihood": "categorical"}
 
-    Args: context: Context.  likelihood, sigma: as for `vae_model`.
+    Args: context: Context.  likelihood, sigma: as for `vae_model`, or
+        "logistic_mixture" for levels of RGB images.  mixtures: of logistics.
     Returns: Model.
     """
     data = context.data
-    said = _said(data, likelihood, sigma)
+    said = _said_of_image(data, likelihood, sigma, mixtures)
     # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
-    channels = (int(np.prod((*data.shape[2:], *said.shape))),)
+    channels = (int(np.prod(said.shape[2:])),)
     parts = nets.top_down(context.net, data.shape, channels, levels=_levels(data))
     stack = hvae.LadderNets(*parts)
 
     def log_prob(x: Array, decoded: Array) -> Array:
-        return said.log_prob(x, decoded.reshape(*x.shape, *said.shape))
+        return said.log_prob(x, decoded.reshape(said.shape))
 
     def draw(rng: Array, decoded: Array) -> Array:
-        return said.draw(rng, decoded.reshape(*data.shape, *said.shape))
+        return said.draw(rng, decoded.reshape(said.shape))
 
     def sampler(params: Params, rng: Array, num: int) -> Array:
         _, decode, _ = hvae.ladder_of(stack, params)
@@ -82,8 +131,18 @@ def hvae_model(
             encode, decode, rng, batch["x"], likelihood=log_prob, features=features
         )
 
+    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob)
+
+    def nll(num: int) -> Callable[[Params, Array, Batch], Array]:
+        def of_batch(params: Params, rng: Array, batch: Batch) -> Array:
+            encode, decode, features = hvae.ladder_of(stack, params)
+            log_w = weigh(encode, decode, rng, batch["x"], num=num, features=features)
+            return -importance_bound(log_w)
+
+        return of_batch
+
     objective = hvae.ladder_objective(stack, likelihood=log_prob)
-    return Model(objective, objective, sampler, bound)
+    return Model(objective, objective, sampler, bound, nll=nll)
 
 
 def vqvae_model(
@@ -120,13 +179,16 @@ def vqvae_model(
         axis_name=context.axis_name,
     )
 
-    def codes(params: Params, batch: Batch) -> Array:
+    def bind(params: Params) -> tuple[vq.likelihood.Encode, vq.likelihood.Decode]:
         latent = of_example(enc, params["enc"])
 
-        def of_one(x: Array) -> Array:
+        def encode(x: Array) -> Array:
             return quantizer.apply(params["codebook"], latent(x)).codes
 
-        return jax.vmap(of_one)(batch["x"])
+        return encode, vq.trained.example_decoder(dec, quantizer, params)
+
+    def codes(params: Params, batch: Batch) -> Array:
+        return jax.vmap(bind(params)[0])(batch["x"])
 
     return Model(
         objective,
@@ -135,6 +197,7 @@ def vqvae_model(
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
         trained=lambda params, memory: {**params, "codebook": memory.codebook},
         coder=Coder(K, codes),
+        latent=Latent(places, bind, said.log_prob, said.draw),
     )
 
 
@@ -171,6 +234,27 @@ class _Said(NamedTuple):
     shape: tuple[int, ...]
     log_prob: Callable[[Array, Array], Array]
     draw: Callable[[Array, Array], Array]
+
+
+def _said_of_image(
+    data: Prepared, likelihood: str, sigma: float, mixtures: int
+) -> _Said:
+    """`_said`, its shape that of the whole image."""
+    if likelihood != "logistic_mixture":
+        said = _said(data, likelihood, sigma)
+        return said._replace(shape=(*data.shape, *said.shape))
+    expect_whole(data, "a mixture of logistics")
+    tables.number("model.mixtures", mixtures, least=1, whole=True)
+    if data.shape[-1] != 3:
+        raise ValueError(
+            f"expected images [H, W, 3] for a mixture of logistics, got "
+            f"{list(data.shape)}; discretized_logistic is for any"
+        )
+    return _Said(
+        (*data.shape[:-1], 10 * mixtures),
+        vae.decoders.logistic_mixture(levels=data.levels),
+        vae.samplers.draw_logistic_mixture(levels=data.levels),
+    )
 
 
 def _halves(said: Array) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from diffjax.nets import (
     conv,
     dense_ladder,
     dit,
+    embeddings,
     heads,
     ladder,
     layers,
@@ -22,6 +23,7 @@ from diffjax.nets import (
 )
 
 CHOICES: tables.Choices = {
+    "time_features": {"sin_cos": embeddings.sin_cos, "cos_sin": embeddings.cos_sin},
     "condition": {"additive": unet.additive, "film": unet.film},
     "attend": {"attend": layers.attend, "flash": layers.flash_attend},
     "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
@@ -182,13 +184,17 @@ def _convolutional(
     said: tuple[int, ...],
     widths: tuple[int, ...] = (128, 256),
     blocks: int = 2,
+    vectors: int = 1,
     dropout: float = 0.0,
 ) -> tuple[Any, Any, tuple[int, ...]]:
+    tables.number("net.vectors", vectors, least=1, whole=True)
     sizes: dict[str, Any] = {"widths": widths, "blocks": blocks, "dropout": dropout}
-    enc = conv.Encoder(channels=channels, **sizes)
+    enc = conv.Encoder(channels=vectors * channels, **sizes)
     dec = conv.Decoder(shape=(*shape, *said), **sizes)
     places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
-    return enc, dec, places
+    if vectors == 1:
+        return enc, dec, places
+    return heads.Apart(enc, vectors), heads.Joined(dec), (*places, vectors)
 
 
 def _ladder(

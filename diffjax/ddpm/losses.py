@@ -10,7 +10,6 @@ from diffjax.core.times import Steps
 from diffjax.ddpm import predict, process, times, weights
 from diffjax.ddpm.likelihood import Decoder, discretized_decoder, divergence, prior
 from diffjax.ddpm.predict import Denoise, Parameterization
-from diffjax.ddpm.times import History, history_update, importance
 from diffjax.ddpm.variance import Variance, small
 from diffjax.ddpm.weights import Weight
 from diffjax.types import Array
@@ -138,42 +137,6 @@ def vlb_loss(
     )
     at_T = jax.vmap(prior, in_axes=(None, 0, None))
     return jnp.mean(schedule.T * terms + at_T(schedule, x_0, jnp.asarray(schedule.T)))
-
-
-def importance_vlb_loss(
-    denoise: Denoise,
-    schedule: Schedule,
-    rng: Array,
-    x_0: Array,
-    history: History,
-    *,
-    variance: Variance = small,
-    decoder: Decoder | None = None,
-    axis_name: str | None = None,
-) -> tuple[Array, History]:
-    r"""`vlb_loss` with the steps that matter drawn more often, and their history.
-
-        L = E_{t ~ p} (T L_{t-1}) / (T p_t) + L_T,    p_t proportional to sqrt(E[L_t^2])
-
-    Nichol & Dhariwal 2021, eq. 18.
-
-    Args: as for `vlb_loss`.  history: `times.History`, its state so far.  axis_name: of
-        the devices among which the batch is split.
-    Returns: [] nats per example, and the History after this batch.
-    """
-    checks.floating("x_0", x_0)
-    u, eps = _draws(rng, x_0)
-    t, weight = importance(history, u)
-    x_t = jax.vmap(process.diffuse, in_axes=(None, 0, 0, 0))(schedule, x_0, eps, t)
-    x_0_hat = jax.vmap(denoise)(x_t, t)
-    terms = schedule.T * bound_terms(
-        schedule, x_0, x_0_hat, x_t, t, variance=variance, decoder=decoder
-    )
-    at_T = jax.vmap(prior, in_axes=(None, 0, None))
-    last = at_T(schedule, x_0, jnp.asarray(schedule.T))
-    seen = jax.lax.stop_gradient(terms)
-    history = history_update(history, t, seen, axis_name=axis_name)
-    return jnp.mean(weight * terms + last), history
 
 
 def hybrid_loss(

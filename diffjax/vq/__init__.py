@@ -11,6 +11,7 @@ from diffjax.types import StatefulObjective
 from diffjax.vq import (
     autoregressive,
     codebook,
+    composed,
     ema,
     gumbel,
     likelihood,
@@ -61,6 +62,7 @@ __all__ = [
     "codebook",
     "codebook_loss",
     "commitment_loss",
+    "composed",
     "counts",
     "ema",
     "ema_init",

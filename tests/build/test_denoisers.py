@@ -58,7 +58,7 @@ def test_a_learned_variance_is_trained_for_the_data_s_own_levels(digits_dir):
     """The digits have 17, and the first step's cost says so."""
     digits = {"name": "digits", "data_dir": digits_dir, "transforms": ("symmetric",)}
     batch = batch_of(digits, 4)
-    spec = {**SPEC, "variance": "learned_range", "lam": 0.5}
+    spec = {**SPEC, "variance": "learned_range", "loss": {"name": "hybrid", "lam": 0.5}}
     model = model_of(digits, spec, NET)
     params = weights(model, batch, scale=0.3)
     net = mlp.ResidualMLP(shape=(8, 8, 2), width=8, depth=1)

@@ -142,7 +142,7 @@ def test_mistakes_of_infilling(digits_dir):
     digits = {"name": "digits", "data_dir": digits_dir, "transforms": ("tokens",)}
     spec = {"name": "d3pm", "schedule": {"name": "inverse", "T": 3}}
     spec |= {"transitions": "uniform", "infill": "a"}
-    with pytest.raises(ValueError, match="expected a model of text to fill gaps in"):
+    with pytest.raises(ValueError, match="expected a model of letters to fill gaps"):
         model_of(digits, spec, {"name": "transformer"})
 
 
