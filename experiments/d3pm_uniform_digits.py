@@ -2,8 +2,9 @@
 
     diffjax train experiments/d3pm_uniform_digits.py --workdir runs/d3pm_uniform_digits
 
-1000 steps, two minutes and a half on two busy CPU cores. Expected: 2.16 +- 0.02
-bits/dim on the test digits (log2 17 = 4.09).
+1000 steps, 37 s of one CPU core with the compilation. Expected: 2.345 bits/dim on the
+297 test digits, of one run, each with a standard error of 0.015 over digits. The
+network, its steps and its loss are those of d3pm_gaussian_digits.py.
 """
 
 
