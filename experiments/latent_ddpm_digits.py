@@ -21,7 +21,7 @@ def get_config():
             name="latent_ddpm",
             first="runs/vae_digits",
             schedule=dict(name="cosine", T=100),
-            parameterization="eps",
+            parameterization="v",
             variance="large",
             step="ancestral",
             steps=None,

@@ -54,6 +54,14 @@ MARKED = [
 ]
 
 
+def over_the_first(config, digits_dir):
+    """A second stage over the experiment whose run it names."""
+    run = pathlib.Path(config["model"]["first"])
+    first = configs.load(str(FOLDER / f"{run.name}.py"), [])
+    first["data"]["data_dir"] = digits_dir
+    return build.stages.over(config, first, run=str(run), step=0)
+
+
 @pytest.mark.parametrize("file", MARKED, ids=lambda f: f.stem)
 def test_an_experiment_fits_together(file, digits_dir, folder_of_images):
     config = configs.load(str(file), [])
@@ -61,8 +69,10 @@ def test_an_experiment_fits_together(file, digits_dir, folder_of_images):
         config["data"]["path"] = folder_of_images
     if "data_dir" in config["data"]:
         config["data"]["data_dir"] = digits_dir
-    if config["model"]["name"] in ("ddpm", "d3pm"):
+    if config["model"]["name"] in ("ddpm", "d3pm", "latent_ddpm", "d3pm_codes"):
         config["model"]["schedule"]["T"] = 5  # fewer noise tables to make
+    if config["data"]["name"] == "first":
+        config = over_the_first(config, digits_dir)
     found = build.experiment(config)
     model, num = found.model, 2
     batch = build.data.first(found.data, batch_size=num)
