@@ -17,15 +17,23 @@ HERE = Path(__file__).parent
 FAMILY = (
     "ae_digits",
     "dae_digits",
+    "sparse_ae_digits",
+    "k_sparse_ae_digits",
+    "contractive_ae_digits",
     "vae_digits",
     "hvae_digits",
-    "vqvae_digits",
     "ddpm_digits",
+    "latent_ddpm_digits",
+    "vqvae_digits",
+    "d3pm_codes_digits",
     "d3pm_uniform_digits",
+    "d3pm_absorbing_digits",
     "d3pm_gaussian_digits",
     "d3pm_absorbing_text",
+    "d3pm_uniform_text",
+    "ar_text",
 )
-"""In the order of the course. A model of another's codes comes after it."""
+"""In the order of the course; a second stage comes after its first."""
 FEW = ("ae_digits", "vae_digits", "vqvae_digits", "ddpm_digits", "d3pm_absorbing_text")
 
 
@@ -66,7 +74,7 @@ def demo(home: Path, size: Size) -> Path:
     for number, name in enumerate(size.family, start=1):
         minutes = (time.monotonic() - start) / 60
         print(f"\n[{number}/{len(size.family)}] {name}, {minutes:.1f} min", flush=True)
-        config = configuration(HERE / f"{name}.py", size.share)
+        config = configuration(HERE / f"{name}.py", size.share, home)
         one(home / name, config, size, references)
     directories = [str(home / name) for name in size.family]
     written = page.save(home / "report.html", directories)
@@ -76,8 +84,8 @@ def demo(home: Path, size: Size) -> Path:
     return written
 
 
-def configuration(file: Path, share: float) -> dict[str, Any]:
-    """An experiment with a share of its steps, looked at only when it is done."""
+def configuration(file: Path, share: float, home: Path) -> dict[str, Any]:
+    """An experiment with a share of its steps, its first stage, if any, in home."""
     from diffjax.cli import configs
 
     config = configs.load(str(file), [])
@@ -93,6 +101,8 @@ def configuration(file: Path, share: float) -> dict[str, Any]:
         "sample_every": 0,
         "checkpoint_every": steps,
     }
+    if "first" in config["model"]:
+        config["model"]["first"] = str(home / Path(config["model"]["first"]).name)
     config["optimizer"]["warmup"] = part(config["optimizer"].get("warmup", 0))
     return config
 

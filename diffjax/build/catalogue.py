@@ -6,12 +6,12 @@ from typing import Any
 
 from diffjax.build import (
     autoencoders,
-    data,
     denoisers,
     diffusions,
     masking,
     models,
     nets,
+    sets,
     tables,
     training,
     variational,
@@ -31,8 +31,8 @@ def entries() -> dict[str, dict[str, str]]:
     image = {"shape", "out_channels", "channels", "K", *nets.WITHOUT, "parent", "name"}
     pair = {"shape", "channels", "said", "dropout"}
     parts: dict[str, tuple[tables.Table, set[str]]] = {
-        "data": (data.DATA, set()),
-        "data.augment, data.transforms, data.once": (data.TRANSFORMS, {"levels"}),
+        "data": (sets.DATA, set()),
+        "data.augment, data.transforms, data.once": (sets.TRANSFORMS, {"levels"}),
         "model": (models.MODELS, context),
         "model.loss of ae": (autoencoders.LOSSES, set()),
         "model.loss.corruption of ae": (autoencoders.CORRUPTIONS, set()),

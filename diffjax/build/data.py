@@ -1,19 +1,16 @@
 """The data of a configuration: a set, its transforms, and how to look at it."""
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from diffjax.build import tables
+from diffjax.build.sets import DATA, SPANS, TRANSFORMS, by_tfds
 from diffjax.data import (
     dataset,
-    images,
     pipeline,
-    subwords,
     text,
-    toys,
     transforms,
 )
 from diffjax.data.dataset import DataSet, Source
@@ -34,6 +31,7 @@ class Prepared(NamedTuple):
     bits: whether "x" is 0 or 1, as far as the first examples show.
     levels: of the raw "x"; 0 if they are real numbers.
     span: what the lowest and the highest level became.
+    origin: what they are without `transforms`.
     alphabet: of text, or "".
     classes: of "label", 0 if there is none.
     options: of reading: threads, workers.
@@ -50,92 +48,12 @@ class Prepared(NamedTuple):
     bits: bool
     levels: int
     span: tuple[float, float]
+    origin: tuple[float, float]
     alphabet: Sequence[str]
     classes: int
     options: dict[str, int]
 
 
-def _folder(
-    *, path: str, size: int, resize: str = "fit", held_out: int = 10
-) -> DataSet:
-    kinds = {"fit": images.fit, "squash": images.squash, "center": images.center}
-    tables.among("data.resize", resize, kinds)
-    return images.folder(path, resize=kinds[resize](size), held_out=held_out)
-
-
-def _tfds(
-    name: str,
-    *,
-    data_dir: str | None = None,
-    size: int = 0,
-    levels: int = 256,
-    train: str = "train",
-    test: str | None = None,
-) -> DataSet:
-    resize = images.fit(size) if size else None
-    return images.tfds(
-        name, data_dir=data_dir, resize=resize, levels=levels, train=train, test=test
-    )
-
-
-def _by_tfds(name: str) -> Callable[..., DataSet]:
-    return functools.partial(_tfds, name)
-
-
-TFDS = (
-    "mnist",
-    "fashion_mnist",
-    "cifar10",
-    "imagenet_resized/32x32",
-    "imagenet_resized/64x64",
-)
-TOYS: tuple[toys.Draw, ...] = (
-    toys.moons,
-    toys.circles,
-    toys.spirals,
-    toys.swissroll,
-    toys.checkerboard,
-    toys.gaussians,
-    toys.pinwheel,
-)
-DATA: tables.Table = {
-    "digits": images.digits,
-    "photos": images.photos,
-    "text": text.reference,
-    **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
-    **{name: _by_tfds(name) for name in TFDS},
-    "text8": text.text8,
-    "lm1b": subwords.lm1b,
-    "letters": text.letters,
-    "characters": text.characters,
-    "folder": _folder,
-}
-"""Beside these, "tfds:NAME" is any image set of TFDS."""
-
-
-def _plain(transform: Transform) -> Callable[[], Transform]:
-    return lambda: transform
-
-
-TRANSFORMS: tables.Table = {
-    "flip": _plain(transforms.flip),
-    "crop": transforms.crop,
-    "symmetric": transforms.symmetric,
-    "centred": transforms.centred,
-    "unit": transforms.unit,
-    "dequantize": transforms.dequantize,
-    "binarize": transforms.binarize,
-    "binarize_dynamic": transforms.binarize_dynamic,
-    "tokens": _plain(transforms.tokens),
-    "flatten": _plain(transforms.flatten),
-}
-SPANS: Mapping[str, Callable[[int], tuple[float, float]]] = {
-    "symmetric": lambda K: (-1.0, 1.0),
-    "centred": lambda K: (1 / K - 1, 1 - 1 / K),
-    **dict.fromkeys(
-        ("unit", "dequantize", "binarize", "binarize_dynamic"), lambda K: (0.0, 1.0)
-    ),
-}
 READING = ("threads", "workers")
 BESIDE = ("augment", "transforms", "once", "in_memory", *READING)
 
@@ -155,24 +73,19 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
     augment = spec.pop("augment", ())
     in_memory = spec.pop("in_memory", False)
     reading = {key: spec.pop(key) for key in READING if key in spec}
-    for key, value in reading.items():
-        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+    _check_reading(reading)
     name = str(spec.get("name", ""))
-    extra = {name: _by_tfds(name[5:])} if name.startswith("tfds:") else {}
+    extra = {name: by_tfds(name[5:])} if name.startswith("tfds:") else {}
     found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
-    train, test = found.train, found.test
-    if in_memory:
+    train, test = _fixed(found, once)
+    if in_memory:  # what is done once is done before any step
         train, test = dataset.in_memory(train), dataset.in_memory(test)
-    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
-        train = transforms.fixed(train, transform, rng=2 * i)
-        test = transforms.fixed(test, transform, rng=2 * i + 1)
     varied = _transforms("data.augment", augment, found.levels)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
     x = transforms.transformed((*varied, *applied), 0, some, train.read(some))["x"]
     _expect_alike(x, transforms.transformed(applied, 0, some[:1], test.read(some[:1])))
     seen = (x.shape[1:], found.shape)
-    spans = [SPANS[name] for name in map(tables.name, (*once, *steps)) if name in SPANS]
     return Prepared(
         name=found.name,
         train=train,
@@ -184,7 +97,8 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
         whole=bool(np.issubdtype(x.dtype, np.integer)),
         bits=bool(np.isin(x, (0, 1)).all()),
         levels=found.levels,
-        span=spans[-1](found.levels) if spans else (0.0, found.levels - 1.0),
+        span=_span(found, (*once, *steps)),
+        origin=_span(found, once),
         alphabet=found.alphabet,
         classes=found.classes,
         options=reading,
@@ -271,6 +185,24 @@ def read(data: Prepared, source: Source, places: np.ndarray) -> np.ndarray:
     return transforms.transformed(data.transforms, 0, places, source.read(places))["x"]
 
 
+def plain(data: Prepared) -> Prepared:
+    r"""The same data without their transforms: what samples are to look like.
+
+        x in {0, ..., levels - 1}, as read
+
+    Args: data: Prepared.
+    Returns: Prepared.
+    """
+    x = data.train.read(np.arange(1))["x"]
+    return data._replace(
+        augment=(),
+        transforms=(),
+        shape=x.shape[1:],
+        image=x.shape[1:] if x.ndim == 4 else None,
+        span=data.origin,
+    )
+
+
 def written(data: Prepared, x: np.ndarray) -> list[str] | None:
     r"""Examples as text, if that is what they are.
 
@@ -295,6 +227,11 @@ def levels(data: Prepared, x: np.ndarray) -> np.ndarray:
     return np.clip(np.round(np.nan_to_num(grey)), 0, 255).astype(np.uint8)
 
 
+def _span(found: DataSet, steps: Iterable[Any]) -> tuple[float, float]:
+    spans = [SPANS[name] for name in map(tables.name, steps) if name in SPANS]
+    return spans[-1](found.levels) if spans else (0.0, found.levels - 1.0)
+
+
 def _expect_alike(x: np.ndarray, test: Batch) -> None:
     if x.shape[1:] != test["x"].shape[1:]:
         raise ValueError(
@@ -302,6 +239,19 @@ def _expect_alike(x: np.ndarray, test: Batch) -> None:
             f"{test['x'].shape[1:]}; make what cuts them one of data.transforms, which "
             "are for both"
         )
+
+
+def _check_reading(options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+
+
+def _fixed(found: DataSet, once: Any) -> tuple[Source, Source]:
+    train, test = found.train, found.test
+    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
+        train = transforms.fixed(train, transform, rng=2 * i)
+        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    return train, test
 
 
 def _transforms(place: str, specs: Any, levels: int) -> tuple[Transform, ...]:

@@ -4,12 +4,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
-from diffjax.build.model import Context, Model, expect_whole, objectives
+from diffjax.build.model import Context, Model, Process, expect_whole, objectives
 from diffjax.core import schedules
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
@@ -141,7 +142,17 @@ def d3pm_model(
         d3pm.sampler(net, family, data.shape, **drawn, **guided),
         d3pm_bound(net, family, predict=predict, **guided),
         chain_of(walk, steps or family.T, data.shape),
+        process=_process(family),
     )
+
+
+def _process(family: d3pm.process.Transitions) -> Process:
+    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
+        gumbel = jax.random.gumbel(rng, (*x_0.shape, family.K), mode="high")
+        return d3pm.diffuse(family, x_0, gumbel, t)
+
+    start = jnp.asarray(0)
+    return Process(family.T, diffuse, lambda t: family.matrix(start, t))
 
 
 def chain_of(

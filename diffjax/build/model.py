@@ -40,6 +40,19 @@ class Coder(NamedTuple):
     codes: Callable[[Params, Batch], Array]
 
 
+class Process(NamedTuple):
+    """The forward process of a diffusion, to look at.
+
+    T: its steps.
+    diffuse: (rng, x_0 [...], t []) -> x_t [...], of one example.
+    matrix: t [] -> the law of x_t given each x_0, [K, K]; None of real values.
+    """
+
+    T: int
+    diffuse: Callable[[Array, Array, Array], Array]
+    matrix: Callable[[Array], Array] | None = None
+
+
 class Latent(NamedTuple):
     """The one layer of latents of a model, for another model to be its prior.
 
@@ -66,9 +79,12 @@ class Model(NamedTuple):
     trained: (params, memory) -> the params that these take.
     error: of its reconstructions, if it has no bound.
     coder: Coder, or None.
+    process: Process, or None.
     latent: Latent, or None.
     frozen: (params of the first stage, batches of training data) -> the memory that
         training begins with; None for a model of one stage.
+    nll: k -> ((params, rng, batch) -> -log p(x) [B] nats, by k draws for each example),
+        or None if it has no importance weights.
     """
 
     objective: Objective | StatefulObjective
@@ -79,8 +95,10 @@ class Model(NamedTuple):
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
     error: Error | None = None
     coder: Coder | None = None
+    process: Process | None = None
     latent: Latent | None = None
     frozen: Callable[[Params, Iterable[Batch]], Any] | None = None
+    nll: Callable[[int], Callable[[Params, Array, Batch], Array]] | None = None
 
 
 class Context(NamedTuple):

@@ -3,14 +3,17 @@
 import base64
 import math
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 
-from diffjax.cli import details, shown
+from diffjax.cli import details, forward, pictures, shown
 from diffjax.cli import table as tables
+from diffjax.cli.forward import Forward
 from diffjax.cli.numbers import MISSING, with_error
 from diffjax.cli.shown import Shown
 from diffjax.cli.style import CSS
+from diffjax.cli.table import Table
 from diffjax.train.metrics import replace
 
 
@@ -37,13 +40,13 @@ def save(path: Path, directories: Sequence[str]) -> Path:
 def html(runs: Sequence[Shown]) -> str:
     r"""The page.
 
-        the table, code lengths, samples, chains, then each run by itself
+        the table, code lengths, samples, forward, chains, then each run by itself
 
     Args: runs: of `shown.read`.
     Returns: HTML (no unit).
     """
-    parts = [table(runs), lengths(runs), samples(runs), chains(runs)]
-    parts.append(details.section(runs))
+    parts = [table(runs), lengths(runs), samples(runs)]
+    parts += [forwards(runs), chains(runs), details.section(runs)]
     count = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -56,30 +59,16 @@ def html(runs: Sequence[Shown]) -> str:
 
 
 def table(runs: Sequence[Shown]) -> str:
-    r"""The runs, a line each, and the data themselves.
+    r"""The runs, a line each, and the data themselves; a table for each data set.
 
-        model, data, parameters, rate, distortion, bits/dim, scores
+        model, parameters, rate, distortion, bits/dim, scores
 
     Args: runs: as for `html`.
     Returns: HTML (no unit).
     """
-    found = tables.of_runs(runs)
-    head = "".join(
-        f'<th class="{kind}">{escape(name)}<small>{escape(unit)}</small></th>'
-        for name, unit, kind in found.columns
-    )
-    lines = []
-    for name, cells, measured in found.rows:
-        told = "".join(
-            f'<td class="{column.kind}{" none" * (cell == MISSING)}" data-name='
-            f'"{escape(column.name)}">{escape(cell)}</td>'
-            for column, cell in zip(found.columns, cells, strict=True)
-        )
-        kind = "" if measured else ' class="floor"'
-        lines.append(f"<tr{kind}><td>{_broken(name)}</td>{told}</tr>")
-    return (
-        f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    return "".join(
+        f"<h2>{escape(name)}</h2>{_table(tables.of_runs(group))}"
+        for name, group in tables.by_data(runs).items()
     )
 
 
@@ -104,8 +93,10 @@ def lengths(runs: Sequence[Shown]) -> str:
     return (
         '<h2>Code lengths</h2><p class="soft">Bits per dimension of the test split: '
         '<i class="key rate"></i>rate, what the latents cost, and '
-        '<i class="key distortion"></i>distortion, what is left to say of x. Only runs '
-        f'in one box compare.</p><div class="grid">{cards}</div>'
+        '<i class="key distortion"></i>distortion, what is left to say of x. '
+        '<i class="key floor"></i>The line is learning by heart, log2 of the number of '
+        "training examples, which of other data says nothing. Only runs in one box "
+        f'compare.</p><div class="grid">{cards}</div>'
     )
 
 
@@ -130,6 +121,31 @@ def samples(runs: Sequence[Shown]) -> str:
     return f'<h2>Samples</h2><div class="grid samples">{inside}</div>' * bool(inside)
 
 
+def forwards(runs: Sequence[Shown]) -> str:
+    r"""How data become noise, and the law of it where it is a matrix.
+
+        x_t ~ q(x_t | x_0),    Q_bar_t = Q_1 Q_2 ... Q_t
+
+    Args: runs: as for `html`.
+    Returns: HTML, "" if there are none (no unit).
+    """
+    drawn = [
+        f"<h3>{_name(run)}</h3>{_forward(run.name, run.forward)}"
+        for run in runs
+        if run.forward is not None
+    ]
+    cards = "".join(f'<div class="card">{part}</div>' for part in drawn)
+    told = (
+        '<p class="soft">Test examples, x<sub>t</sub> drawn from q(x<sub>t</sub> | '
+        "x<sub>0</sub>). Of categories also Q̄<sub>t</sub>, whose row x<sub>0</sub> is "
+        "the law of x<sub>t</sub>: white 0, dark 1.</p>"
+    )
+    return (
+        f'<h2>From data to noise</h2>{told}<div class="grid two">{cards}</div>'
+        * bool(cards)
+    )
+
+
 def chains(runs: Sequence[Shown]) -> str:
     r"""How samples come to be, from noise to data.
 
@@ -144,12 +160,7 @@ def chains(runs: Sequence[Shown]) -> str:
         if run.frames:
             number = len(run.frames)
             told = ["x_T", *[""] * (number - 2), "x_0"][-number:]
-            strip = "".join(
-                f"<figure>{image(frame, f'{run.name}, {i + 1} of {number}')}"
-                f"<span>{_subscript(name)}</span></figure>"
-                for i, (frame, name) in enumerate(zip(run.frames, told, strict=True))
-            )
-            found.append(f'{title}<div class="strip">{strip}</div>')
+            found.append(title + _strip(run.name, run.frames, told))
         elif run.chain:
             text = "\n\n".join(map(escape, run.chain))
             found.append(f"{title}<pre>{text}</pre>")
@@ -169,6 +180,26 @@ def image(png: bytes, told: str) -> str:
     return f'<img alt="{escape(told)}" src="data:image/png;base64,{data}">'
 
 
+def _table(found: Table) -> str:
+    head = "".join(
+        f'<th class="{kind}">{escape(name)}<small>{escape(unit)}</small></th>'
+        for name, unit, kind in found.columns
+    )
+    lines = []
+    for name, cells, measured in found.rows:
+        told = "".join(
+            f'<td class="{column.kind}{" none" * (cell == MISSING)}" data-name='
+            f'"{escape(column.name)}">{escape(cell)}</td>'
+            for column, cell in zip(found.columns, cells, strict=True)
+        )
+        kind = "" if measured else ' class="floor"'
+        lines.append(f"<tr{kind}><td>{_broken(name)}</td>{told}</tr>")
+    return (
+        f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
 def _name(run: Shown) -> str:
     return _broken(run.name)
 
@@ -178,14 +209,47 @@ def _broken(name: str) -> str:
     return escape(name).replace("_", "_<wbr>")
 
 
+def _strip(
+    name: str, pngs: Sequence[bytes], labels: Sequence[str], *, kind: str = "strip"
+) -> str:
+    inside = "".join(
+        f"<figure>{image(png, f'{name}, {i + 1} of {len(pngs)}')}"
+        f"<span>{_subscript(label)}</span></figure>"
+        for i, (png, label) in enumerate(zip(pngs, labels, strict=True))
+    )
+    return f'<div class="{kind}">{inside}</div>'
+
+
+def _forward(name: str, found: Forward) -> str:
+    parts = []
+    labels = [f"t = {t}" for t in found.ts]
+    six = partial(_strip, kind="strip six")
+    if found.tiles.size:
+        parts.append(six(name, list(map(pictures.png, found.tiles)), labels))
+    if found.pieces.size:
+        width = max(map(len, labels))
+        told = zip(labels, found.pieces, strict=True)
+        text = "\n".join(f"{label:<{width}}  {piece}" for label, piece in told)
+        parts.append(f"<pre>{escape(text)}</pre>")
+    if found.matrices.size:
+        drawn = [pictures.png(forward.heat(each)[None]) for each in found.matrices]
+        parts.append(six(f"{name}, Q", drawn, [f"Q̄_{t}" for t in found.ts]))
+    return "".join(parts)
+
+
 def _subscript(name: str) -> str:
     letter, _, index = name.partition("_")
-    return f"{letter}<sub>{index}</sub>" if index else "&nbsp;"
+    return f"{letter}<sub>{index}</sub>" if index else letter or "&nbsp;"
 
 
 def _bars(group: Sequence[Shown]) -> str:
     means = [tables.part(run.evaluation, "bits/dim")[0] for run in group]
     most = max((m for m in means if math.isfinite(m)), default=1.0)
+    known = next(filter(math.isfinite, map(tables.memorisation, group)), None)
+    mark = ""
+    if known is not None:
+        most = max(most, known)
+        mark = f'<i class="floor" style="left:{100 * known / most:.2f}%"></i>'
     lines = []
     for run, bits in zip(group, means, strict=True):
         found = run.evaluation
@@ -200,7 +264,7 @@ def _bars(group: Sequence[Shown]) -> str:
             )
         told = with_error(*tables.part(found, "bits/dim"))
         lines.append(
-            f'<div class="length"><b>{_name(run)}</b>'
-            f'<div class="track">{parts}</div><span class="num">{told}</span></div>'
+            f'<div class="length"><b>{_name(run)}</b><div class="track">{parts}{mark}'
+            f'</div><span class="num">{told}</span></div>'
         )
     return "".join(lines)

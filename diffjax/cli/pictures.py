@@ -1,5 +1,6 @@
 """Samples as files: PNG grids, GIFs of a chain, text, npz."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,19 @@ def grid(tiles: np.ndarray) -> np.ndarray:
         top, left = np.array(divmod(i, columns)) * step
         canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return canvas
+
+
+def png(tiles: np.ndarray) -> bytes:
+    r"""A grid of images as a file in memory.
+
+        PNG(grid(tiles))
+
+    Args: tiles: uint8 [N, H, W, C].
+    Returns: the file (no unit).
+    """
+    file = io.BytesIO()
+    _image(tiles).save(file, "PNG")
+    return file.getvalue()
 
 
 def save_png(path: Path, tiles: np.ndarray) -> Path:

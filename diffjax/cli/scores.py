@@ -30,34 +30,35 @@ Scores = list[Record]
 class Reference(NamedTuple):
     """What samples are held against.
 
-    of: samples [N, ...] -> Scores of them, against the test split.
+    of: (their data, samples [N, ...]) -> Scores of them, against the test split; the
+        data with any transforms.
     floor: Scores of the data themselves: of as many training images against the test
         split, or of test text; their split says which.
     told: of how the features were come by, one line.
     """
 
-    of: Callable[[np.ndarray], Scores]
+    of: Callable[[Prepared, np.ndarray], Scores]
     floor: Scores
     told: str
 
 
-def of_drawn(reference: Reference, drawn: Drawn) -> Scores:
+def of_drawn(reference: Reference, data: Prepared, drawn: Drawn) -> Scores:
     r"""All that is to be said of samples.
 
         scores, samples/s
 
-    Args: reference: Reference.  drawn: Drawn.
+    Args: reference: Reference.  data: of the model.  drawn: Drawn.
     Returns: Scores, a Record for each number (its own unit).
     """
     speed = Record("samples/s", drawn.per_second, None, len(drawn.x), "")
     known = [speed] if math.isfinite(drawn.per_second) else []
-    return [*reference.of(drawn.x), *known]
+    return [*reference.of(data, drawn.x), *known]
 
 
 def reference(data: Prepared, mesh: Mesh, num: int, *, file: str | None) -> Reference:
     r"""What so many samples of a data set are held against.
 
-        the test split, through features of images; the training text's words
+        the test split as it is, through features of images; the training text's words
 
     Args: data: Prepared.  mesh: the devices.  num: samples that will come.  file:
         Python with features(x [B, H, W, C] in [0, 1]) -> [B, F], else a classifier is
@@ -75,13 +76,14 @@ def reference(data: Prepared, mesh: Mesh, num: int, *, file: str | None) -> Refe
 
 
 def _of_images(data: Prepared, mesh: Mesh, judge: Judge, num: int) -> Reference:
-    def see(x: np.ndarray) -> features.Seen:
-        return features.see(judge.features, _placed(mesh, data, x), rows=ROWS)
+    def see(shown: Prepared, x: np.ndarray) -> features.Seen:
+        return features.see(judge.features, _placed(mesh, shown, x), rows=ROWS)
 
-    test = see(build.data.read(data, data.test, np.arange(data.test.num)))
+    plain = build.data.plain(data)
+    test = see(plain, build.data.read(plain, data.test, np.arange(data.test.num)))
 
-    def of(x: np.ndarray, split: str) -> Scores:
-        found = see(x)
+    def of(shown: Prepared, x: np.ndarray, split: str) -> Scores:
+        found = see(shown, x)
         alike = min(len(found.rows), len(test.rows))
         block = min(BLOCK, alike // BLOCKS)
         near = kid.distance(test.rows, found.rows, block=block)
@@ -98,8 +100,8 @@ def _of_images(data: Prepared, mesh: Mesh, judge: Judge, num: int) -> Reference:
         ]
 
     some = np.random.default_rng(0).permutation(data.train.num)[:num]
-    floor = of(build.data.read(data, data.train, some), "train")
-    return Reference(lambda x: of(x, "test"), floor, _told(judge))
+    floor = of(plain, build.data.read(plain, data.train, some), "train")
+    return Reference(lambda shown, x: of(shown, x, "test"), floor, _told(judge))
 
 
 def _of_text(data: Prepared, num: int) -> Reference:
@@ -111,9 +113,9 @@ def _of_text(data: Prepared, num: int) -> Reference:
     def places(total: int, most: int) -> np.ndarray:
         return np.unique(np.linspace(0, total - 1, most).round().astype(int))
 
-    known = strings(
-        build.data.read(data, data.train, places(data.train.num, VOCABULARY))
-    )
+    plain = build.data.plain(data)
+    some = places(data.train.num, VOCABULARY)
+    known = strings(build.data.read(plain, data.train, some))
     vocabulary = {word for piece in known for word in text.words(piece)}
 
     def of(x: np.ndarray, split: str) -> Scores:
@@ -124,9 +126,9 @@ def _of_text(data: Prepared, num: int) -> Reference:
         }
         return [Record(k, v, None, len(x), split) for k, v in values.items()]
 
-    floor = of(build.data.read(data, data.test, places(data.test.num, num)), "test")
+    floor = of(build.data.read(plain, data.test, places(data.test.num, num)), "test")
     told = f"{len(vocabulary)} words of the training text are known"
-    return Reference(lambda x: of(x, "test"), floor, told)
+    return Reference(lambda shown, x: of(x, "test"), floor, told)
 
 
 def _placed(mesh: Mesh, data: Prepared, x: np.ndarray) -> Iterator[Mapping[str, Any]]:

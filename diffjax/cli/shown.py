@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffjax.cli import results
+from diffjax.cli import forward, results
+from diffjax.cli.forward import Forward
 from diffjax.evaluate.record import Record
 from diffjax.train import rundir
 
@@ -32,6 +33,7 @@ class Shown(NamedTuple):
     frames: PNGs of a chain, noisiest first.
     pieces: of text drawn.
     chain: one text, noisiest first.
+    forward: Forward, the other way, or None.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Shown(NamedTuple):
     frames: list[bytes]
     pieces: list[str]
     chain: list[str]
+    forward: Forward | None
 
 
 def read(directories: Sequence[str]) -> list[Shown]:
@@ -79,6 +82,7 @@ def _read(name: str, path: Path) -> Shown:
         frames=_frames(path / "samples" / "samples.gif"),
         pieces=pieces,
         chain=chain,
+        forward=forward.read(path),
     )
 
 

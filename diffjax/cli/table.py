@@ -55,7 +55,7 @@ class Table(NamedTuple):
 def of_runs(runs: Sequence[Shown]) -> Table:
     r"""Runs side by side; a column that all would leave empty is left out.
 
-        model, data, parameters, losses, rate, distortion, bits/dim, scores
+        model, parameters, losses, rate, distortion, bits/dim, scores
 
     The losses of runs are no measure of one another, and are here only where a run was
     not evaluated.
@@ -63,7 +63,9 @@ def of_runs(runs: Sequence[Shown]) -> Table:
     Args: runs: of `shown.read`.
     Returns: Table.
     """
-    measured = dict.fromkeys((s.metric, s.features) for r in runs for s in r.scores)
+    measured = dict.fromkeys(
+        (s.metric, s.features) for r in runs for s in (*r.scores, *r.floor)
+    )
     losses = [
         Column("step", "", "num"),
         Column("loss", "last", "num"),
@@ -71,7 +73,6 @@ def of_runs(runs: Sequence[Shown]) -> Table:
     ]
     columns = [
         Column("model", "", "word"),
-        Column("data", "", "word"),
         Column("parameters", "", "num"),
         *losses,
         Column("error", "squared", "num"),
@@ -83,7 +84,7 @@ def of_runs(runs: Sequence[Shown]) -> Table:
     rows = [Row(run.name, _cells(run, measured)) for run in runs]
     if all(run.evaluation for run in runs):
         for row in rows:
-            row.cells[3:6] = [MISSING] * len(losses)
+            row.cells[2:5] = [MISSING] * len(losses)
     rows += _floor(runs, columns)
     return _without_empty(Table(columns, rows))
 
@@ -96,10 +97,21 @@ def text(runs: Sequence[Shown]) -> str:
     Args: runs: as for `of_runs`.
     Returns: lines (no unit).
     """
+    return "\n\n".join(_lines(of_runs(group)) for group in by_data(runs).values())
+
+
+def by_data(runs: Sequence[Shown]) -> dict[str, list[Shown]]:
+    r"""Runs that have their data in common.
+
+        name of the data -> runs, both in the order of the runs
+
+    Args: runs: as for `of_runs`.
+    Returns: a dict of lists of Shown.
+    """
     groups: dict[str, list[Shown]] = {}
     for run in runs:
-        groups.setdefault(run.config["data"]["name"], []).append(run)
-    return "\n\n".join(_lines(of_runs(group)) for group in groups.values())
+        groups.setdefault(str(run.config["data"]["name"]), []).append(run)
+    return groups
 
 
 def memorisation(run: Shown) -> float:
@@ -184,7 +196,6 @@ def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
     scores = _by_name(run.scores)
     return [
         model(run),
-        str(run.config["data"]["name"]),
         MISSING if size is None else f"{size:,}",
         str(newest.get("step", MISSING)),
         number(newest.get("loss")),
@@ -198,19 +209,12 @@ def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
 
 def _floor(runs: Sequence[Shown], columns: Sequence[Column]) -> list[Row]:
     """The data as if they were a model: what is drawn and known by who has them."""
-    groups: dict[str, list[Shown]] = {}
-    for run in runs:
-        if run.floor:
-            groups.setdefault(run.config["data"]["name"], []).append(run)
     rows = []
-    for name, group in groups.items():
+    for name, group in by_data([run for run in runs if run.floor]).items():
         floor = group[0].floor
         scores, split = _by_name(floor), floor[0].split
-        known = [memorisation(run) for run in group] if split == "train" else []
-        told = {
-            "data": name,
-            "bits/dim": number(next(filter(math.isfinite, known), None)),
-        }
+        known = filter(math.isfinite, map(memorisation, group))
+        told = {"bits/dim": number(next(known, None) if split == "train" else None)}
         cells = [
             told.get(column.name)
             or with_error(*scores.get((column.name, column.unit), (None, None)))

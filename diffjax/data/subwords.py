@@ -66,17 +66,16 @@ def train_vocabulary(
     Returns: nothing (no unit).
     """
     rows = prepared("lm1b", data_dir).as_data_source(split="train")
-    model = io.BytesIO()
-    _sentencepiece().SentencePieceTrainer.train(
-        sentence_iterator=_texts(rows, min(sentences, len(rows))),
-        model_writer=model,
-        vocab_size=K,
-        unk_id=0,
-        eos_id=END,
-        bos_id=-1,
-        pad_id=-1,
-        minloglevel=2,
-    )
+    model, trainer = io.BytesIO(), _sentencepiece().SentencePieceTrainer
+    ids = {"unk_id": 0, "eos_id": END, "bos_id": -1, "pad_id": -1}
+    texts = _texts(rows, min(sentences, len(rows)))
+    options = {"sentence_iterator": texts, "model_writer": model, "minloglevel": 2}
+    try:
+        trainer.train(vocab_size=K, **ids, **options)
+    except RuntimeError as error:
+        raise ValueError(
+            f"expected as many pieces as the sentences can fill, got K = {K}: {error}"
+        ) from error
     Path(path).write_bytes(model.getvalue())
 
 

@@ -221,7 +221,7 @@ MISTAKES = {
         "d3pm_codes",
         "vqvae",
         ["--config.data.name=moons"],
-        "got another data.data_dir",
+        "got another data.name: 'digits' there, 'moons' here",
     ),
     "a net of another shape": (
         "latent_ddpm",
