@@ -17,7 +17,7 @@ def get_config():
         sample_every=500,
         checkpoint_every=1000,
         data=dict(name="digits", data_dir=None, transforms=("binarize", "flatten")),
-        model=dict(name="vae", latent=8, likelihood="bernoulli", beta=1.0),
+        model=dict(name="vae", latent=8, likelihood="bernoulli"),
         net=dict(name="mlp", widths=(512,)),
         optimizer=dict(name="adam", learning_rate=1e-3),
         ema=dict(),

@@ -73,17 +73,13 @@ def prepare(config: Mapping[str, Any]) -> Prepared:
     augment = spec.pop("augment", ())
     in_memory = spec.pop("in_memory", False)
     reading = {key: spec.pop(key) for key in READING if key in spec}
-    for key, value in reading.items():
-        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+    _check_reading(reading)
     name = str(spec.get("name", ""))
     extra = {name: by_tfds(name[5:])} if name.startswith("tfds:") else {}
     found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
-    train, test = found.train, found.test
-    if in_memory:
+    train, test = _fixed(found, once)
+    if in_memory:  # what is done once is done before any step
         train, test = dataset.in_memory(train), dataset.in_memory(test)
-    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
-        train = transforms.fixed(train, transform, rng=2 * i)
-        test = transforms.fixed(test, transform, rng=2 * i + 1)
     varied = _transforms("data.augment", augment, found.levels)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
@@ -243,6 +239,19 @@ def _expect_alike(x: np.ndarray, test: Batch) -> None:
             f"{test['x'].shape[1:]}; make what cuts them one of data.transforms, which "
             "are for both"
         )
+
+
+def _check_reading(options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+
+
+def _fixed(found: DataSet, once: Any) -> tuple[Source, Source]:
+    train, test = found.train, found.test
+    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
+        train = transforms.fixed(train, transform, rng=2 * i)
+        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    return train, test
 
 
 def _transforms(place: str, specs: Any, levels: int) -> tuple[Transform, ...]:

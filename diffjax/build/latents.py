@@ -14,8 +14,35 @@ from diffjax.build.data import Prepared
 from diffjax.build.model import Coder, Context, Latent, Model, expect_whole, objectives
 from diffjax.core import likelihoods
 from diffjax.core.batching import of_example
-from diffjax.core.bounds import Bound
-from diffjax.types import Array, Batch, Params
+from diffjax.core.bounds import Bound, importance_bound
+from diffjax.types import Array, Batch, Net, Objective, Params
+
+
+def _elbo(*, beta: float = 1.0) -> Callable[..., Array]:
+    tables.number("model.loss.beta", beta, least=0)
+    return functools.partial(vae.elbo_loss, beta=beta)
+
+
+def _weighted(loss: Callable[..., Array]) -> Callable[..., Callable[..., Array]]:
+    def weighted(*, num: int) -> Callable[..., Array]:
+        tables.number("model.loss.num", num, least=1, whole=True)
+        return functools.partial(loss, num=num)
+
+    return weighted
+
+
+def _resampled(*, num: int, kept: int) -> Callable[..., Array]:
+    tables.number("model.loss.kept", kept, least=1, whole=True)
+    return functools.partial(_weighted(vae.resampled_iwae_loss)(num=num), kept=kept)
+
+
+LOSSES: tables.Table = {
+    "elbo": _elbo,
+    "resampled_iwae": _resampled,
+    "iwae": _weighted(vae.iwae_loss),
+    "dreg": _weighted(vae.dreg_loss),
+}
+"""Of the VAE; what is reported is the bound, whichever of them is trained on."""
 
 
 def vae_model(
@@ -23,16 +50,18 @@ def vae_model(
     context: Context,
     latent: int,
     likelihood: str = "bernoulli",
-    beta: float = 1.0,
+    loss: Any = "elbo",
+    elbo_steps: int = 0,
     sigma: float = 0.1,
 ) -> Model:
     r"""A VAE with one Gaussian latent.
 
-        {"name": "vae", "latent": 8, "likelihood": "bernoulli", "beta": 1.0}
+        {"name": "vae", "latent": 50, "loss": {"name": "iwae", "num": 50}}
 
     Args: context: Context.  latent: its channels.  likelihood: "bernoulli" for bits,
         "categorical" or "discretized_logistic" for levels, "gaussian" for reals.
-        beta: weight of the rate.  sigma: of "gaussian".
+        loss: of LOSSES.  elbo_steps: steps that are trained on the bound before the
+        loss.  sigma: of "gaussian".
     Returns: Model.
     """
     said, shape = _said(context.data, likelihood, sigma), context.data.shape
@@ -40,8 +69,16 @@ def vae_model(
     enc, dec, places = nets.pair(
         context.net, shape, 2 * latent, said.shape, levels=_levels(context.data)
     )
-    loss = functools.partial(vae.elbo_loss, beta=beta)
-    of_nets = functools.partial(vae.objective, likelihood=said.log_prob, loss=loss)
+    tables.number("model.elbo_steps", elbo_steps, least=0, whole=True)
+    cost = tables.make("model.loss", LOSSES, loss)
+    of_loss = functools.partial(vae.objective, likelihood=said.log_prob)
+
+    def of_nets(enc: Net, dec: Net) -> Objective:
+        found = of_loss(enc, dec, loss=cost)
+        if not elbo_steps:
+            return found
+        return vae.replaced(of_loss(enc, dec), found, at=elbo_steps)
+
     return Model(
         *objectives(context.net, of_nets, enc, dec),
         vae.sampler(dec, (*places, latent), draw=said.draw),
@@ -52,6 +89,7 @@ def vae_model(
             said.log_prob,
             said.draw,
         ),
+        nll=lambda num: vae.net_nll(enc, dec, num=num, likelihood=said.log_prob),
     )
 
 
@@ -62,7 +100,7 @@ def hvae_model(
     sigma: float = 0.1,
     mixtures: int = 10,
 ) -> Model:
-    r"""A top-down hierarchical VAE of images.
+    r"""A top-down hierarchical VAE.
 
         {"name": "hvae", "likelihood": "categorical"}
 
@@ -93,8 +131,18 @@ def hvae_model(
             encode, decode, rng, batch["x"], likelihood=log_prob, features=features
         )
 
+    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob)
+
+    def nll(num: int) -> Callable[[Params, Array, Batch], Array]:
+        def of_batch(params: Params, rng: Array, batch: Batch) -> Array:
+            encode, decode, features = hvae.ladder_of(stack, params)
+            log_w = weigh(encode, decode, rng, batch["x"], num=num, features=features)
+            return -importance_bound(log_w)
+
+        return of_batch
+
     objective = hvae.ladder_objective(stack, likelihood=log_prob)
-    return Model(objective, objective, sampler, bound)
+    return Model(objective, objective, sampler, bound, nll=nll)
 
 
 def vqvae_model(

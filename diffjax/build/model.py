@@ -83,6 +83,8 @@ class Model(NamedTuple):
     latent: Latent, or None.
     frozen: (params of the first stage, batches of training data) -> the memory that
         training begins with; None for a model of one stage.
+    nll: k -> ((params, rng, batch) -> -log p(x) [B] nats, by k draws for each example),
+        or None if it has no importance weights.
     """
 
     objective: Objective | StatefulObjective
@@ -96,6 +98,7 @@ class Model(NamedTuple):
     process: Process | None = None
     latent: Latent | None = None
     frozen: Callable[[Params, Iterable[Batch]], Any] | None = None
+    nll: Callable[[int], Callable[[Params, Array, Batch], Array]] | None = None
 
 
 class Context(NamedTuple):

@@ -28,13 +28,18 @@ class Run(NamedTuple):
     step: int
 
 
-def read(directory: str, *, model: Mapping[str, Any] | None = None) -> Run:
+def read(
+    directory: str,
+    *,
+    model: Mapping[str, Any] | None = None,
+    split: str | None = None,
+) -> Run:
     r"""The newest intact checkpoint of a run.
 
         config.json, checkpoints/<step>  ->  Run
 
     Args: directory: of the run.  model: options of the model to set otherwise, for
-        sampling.
+        sampling.  split: of the data to test on, None for the configuration's.
     Returns: Run.
     """
     home = Path(directory)
@@ -46,7 +51,11 @@ def read(directory: str, *, model: Mapping[str, Any] | None = None) -> Run:
     config = rundir.read_config(home)
     # What it was trained on is of no matter here; what is here is.
     here = {"devices": {"name": "mesh"}, "batch_size": jax.device_count()}
-    changed = {"model": {**config["model"], **(model or {})}}
+    told = {} if split is None else {"test": split}
+    changed = {
+        "model": {**config["model"], **(model or {})},
+        "data": {**config["data"], **told},
+    }
     found = experiment({**config, **here, **changed})
     step = checkpoint.newest(home / "checkpoints", print)
     if step is None:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from diffjax.build import tables
-from diffjax.data import images, subwords, text, toys, transforms
+from diffjax.data import folders, images, subwords, text, toys, transforms
 from diffjax.data.dataset import DataSet
 from diffjax.data.transforms import Transform
 
@@ -14,7 +14,7 @@ def _folder(
 ) -> DataSet:
     kinds = {"fit": images.fit, "squash": images.squash, "center": images.center}
     tables.among("data.resize", resize, kinds)
-    return images.folder(path, resize=kinds[resize](size), held_out=held_out)
+    return folders.folder(path, resize=kinds[resize](size), held_out=held_out)
 
 
 def _tfds(
@@ -38,7 +38,7 @@ def by_tfds(name: str) -> Callable[..., DataSet]:
         name -> constructor of DataSet
 
     Args: name: as TFDS has it.
-    Returns: the constructor, with options of its own.
+    Returns: the constructor, with options of its own (no unit).
     """
     return functools.partial(_tfds, name)
 
@@ -65,6 +65,7 @@ DATA: tables.Table = {
     "text": text.reference,
     **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
     **{name: by_tfds(name) for name in TFDS},
+    "binarized_mnist": functools.partial(_tfds, "binarized_mnist", levels=2),
     "text8": text.text8,
     "lm1b": subwords.lm1b,
     "letters": text.letters,

@@ -21,6 +21,7 @@ examples:
   diffjax sample runs/text --infill "the ____ of the ________"
   diffjax evaluate runs/digits
   diffjax evaluate runs/digits --samples 1000
+  diffjax evaluate runs/vae_mnist --split test --importance-samples 500
   diffjax report runs/*
   diffjax report runs/* --html report.html
 
@@ -78,7 +79,13 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
             drawing.sample(args.run, wish, args.out)
     elif args.command == "evaluate":
         wanted = evaluating.Wish(
-            args.seed, args.batch_size, args.num, args.samples, args.features
+            args.seed,
+            args.batch_size,
+            args.num,
+            args.samples,
+            args.features,
+            args.split,
+            args.importance_samples,
         )
         evaluating.evaluate(args.run, wanted)
     elif args.command == "report":
@@ -130,6 +137,10 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--num", type=int, help="only the first so many examples")
     evaluate.add_argument(
         "--samples", type=int, help="so many against the data: Frechet distance, ..."
+    )
+    evaluate.add_argument("--split", help="of the data, not the configuration's")
+    evaluate.add_argument(
+        "--importance-samples", type=int, help="draws for -log p(x), of a vae or hvae"
     )
     evaluate.add_argument(
         "--features", metavar="FILE", help="Python with features(x), not a classifier"

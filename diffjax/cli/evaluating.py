@@ -26,6 +26,8 @@ class Wish(NamedTuple):
     num: only the first so many examples, all if None.
     samples: to hold against the data, None for no such scores.
     features: a Python file with features(x), None for a classifier trained here.
+    split: of the data, None for the one that the configuration tests on.
+    draws: of the latents of each example, for log p(x); None for the bound alone.
     """
 
     seed: int = 0
@@ -33,6 +35,8 @@ class Wish(NamedTuple):
     num: int | None = None
     samples: int | None = None
     features: str | None = None
+    split: str | None = None
+    draws: int | None = None
 
 
 def evaluate(directory: str, wish: Wish) -> None:
@@ -49,7 +53,7 @@ def evaluate(directory: str, wish: Wish) -> None:
     _check(wish)
     from diffjax.cli import runs
 
-    run = runs.read(directory)
+    run = runs.read(directory, split=wish.split)
     paths = []
     if wish.samples is not None:
         paths = score(Path(directory), run, wish, reference(run, wish))
@@ -68,10 +72,12 @@ def measure(directory: Path, run: Any, wish: Wish) -> list[Path]:
 
     data = run.experiment.data
     total = min(wish.num or data.test.num, data.test.num)
-    print(f"{data.name}: {total} test examples, step {run.step}")
+    split = wish.split or "test"
+    print(f"{data.name}: {total} {split} examples, step {run.step}")
     about = {
         "step": run.step,
         "examples": total,
+        "split": split,
         "seed": wish.seed,
         "data": data.name,
         "dims": math.prod(data.shape),
@@ -81,6 +87,9 @@ def measure(directory: Path, run: Any, wish: Wish) -> list[Path]:
     has_bound = run.experiment.model.error is None
     look = _bound if has_bound else _reconstructions
     found, more = look(run, wish.seed, wish.batch_size, total)
+    if wish.draws is not None:
+        nll = _likelihood(run, wish, total, wish.draws)
+        found, more = {**found, **nll}, {**more, "importance_samples": wish.draws}
     drawn = forward.save(directory, run, wish.seed)
     return [*drawn, results.save_evaluation(directory, {**about, **more}, found)]
 
@@ -145,6 +154,20 @@ def _bound(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
     return found, {"codes": codes}
 
 
+def _likelihood(run: Any, wish: Wish, num: int, draws: int) -> Any:
+    """-log p(x) by importance sampling, by name."""
+    from diffjax.cli import bounds
+    from diffjax.evaluate import summary
+
+    steps = bounds.likelihoods(
+        run, wish.seed, batch_size=wish.batch_size, num=num, draws=draws
+    )
+    *_, seen = told.counted(steps, num, "example", done=lambda seen: int(seen.num))
+    found = {"nll": (summary.estimate(seen), "nats")}
+    _tell(found)
+    return found
+
+
 def _reconstructions(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
     """The error of a model without a likelihood, by name."""
     from diffjax.cli import bounds
@@ -168,6 +191,8 @@ def _check(wish: Wish) -> None:
     tables.number("--batch-size", wish.batch_size, least=1, whole=True)
     if wish.num is not None:
         tables.number("--num", wish.num, least=2, whole=True)
+    if wish.draws is not None:
+        tables.number("--importance-samples", wish.draws, least=1, whole=True)
     if wish.samples is not None:
         tables.number("--samples", wish.samples, least=FEWEST, whole=True)
     elif wish.features is not None:

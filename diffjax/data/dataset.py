@@ -106,17 +106,30 @@ def of_arrays(arrays: Mapping[str, np.ndarray]) -> Source:
     return Source(next(iter(lengths.values())), read)
 
 
-def in_memory(source: Source, *, block: int = 1024) -> Source:
-    r"""The same examples, read and decoded once, for when they are few.
+def in_memory(source: Source) -> Source:
+    r"""The same examples, each read and decoded once and then kept.
 
-        arrays = read(0 .. num-1)
+        arrays[i] = read(i), the first time that i is asked for
 
-    Args: source: Source.  block: examples read at a time.
-    Returns: Source of arrays in memory.
+    Nothing is read before it is needed, and room is taken as it is filled.
+
+    Args: source: Source.
+    Returns: Source that remembers.
     """
-    starts = range(0, source.num, block)
-    blocks = [source.read(np.arange(i, min(i + block, source.num))) for i in starts]
-    return of_arrays({k: np.concatenate([b[k] for b in blocks]) for k in blocks[0]})
+    arrays: Batch = {}
+    known = np.zeros(source.num, bool)
+
+    def read(indices: np.ndarray) -> Batch:
+        new = np.unique(indices[~known[indices]])
+        if new.size:
+            batch = source.read(new)
+            for key, value in batch.items():
+                shape = (source.num, *value.shape[1:])
+                arrays.setdefault(key, np.empty(shape, value.dtype))[new] = value
+            known[new] = True  # last, for threads: two may read, none reads a gap
+        return {key: array[indices] for key, array in arrays.items()}
+
+    return source._replace(read=read)
 
 
 def stack(examples: Sequence[Example]) -> Batch:

@@ -1,10 +1,9 @@
-"""Images: built in, of TFDS by name, and from a folder of files."""
+"""Images: built in and of TFDS by name; and how to make them of one size."""
 
 import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from diffjax.data.prepared import prepared
 
 Resize = Callable[[np.ndarray], np.ndarray]
 """uint8 [H, W, C] -> uint8 [size, size, C]."""
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def digits(*, data_dir: str | None = None) -> DataSet:
@@ -120,47 +118,6 @@ def tfds(
     return of_sources(name, *both, levels=levels, classes=classes)
 
 
-def folder(path: str, *, resize: Resize, held_out: int = 10) -> DataSet:
-    r"""One's own PNG and JPEG files, in any number of folders below one.
-
-        x = resize(rgb(file)),    label = number of the file's folder in their order
-
-    Files below path/train and path/test are these splits; where there is no such pair,
-    every `held_out`-th file, in the order of their names, is for the test.
-
-    Args: path: folder.  resize: `fit(size)`, `squash(size)` or `center(size)`.
-        held_out: one in so many files is kept for the test.
-    Returns: DataSet of levels [size, size, 3].
-    """
-    root = Path(path).expanduser()
-    names = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES)
-    if not names:
-        raise FileNotFoundError(
-            f"expected PNG or JPEG files below {root}, got none; give their folder"
-        )
-    if held_out < 2:
-        raise ValueError(f"expected held_out >= 2, got {held_out}")
-    given = [[f for f in names if root / s in f.parents] for s in ("train", "test")]
-    if not all(given):
-        given = [
-            [f for i, f in enumerate(names) if i % held_out != held_out - 1],
-            names[held_out - 1 :: held_out],
-        ]
-    folders = sorted({file.parent.name for file in names})
-
-    def source(files: list[Path]) -> Source:
-        def example(file: Path) -> Example:
-            label = np.int32(folders.index(file.parent.name))
-            return {"x": resize(_decoded(file)), "label": label}
-
-        return Source(
-            len(files), lambda indices: stack([example(files[i]) for i in indices])
-        )
-
-    both = map(source, given)
-    return of_sources(root.name, *both, levels=256, classes=len(folders))
-
-
 def fit(size: int) -> Resize:
     r"""The largest square in the middle, made smaller or larger.
 
@@ -216,17 +173,6 @@ def _pillow(function: Callable[[Any, Any], Any], size: int) -> Resize:
         return np.asarray(image)[..., None] if grey else np.asarray(image)
 
     return apply
-
-
-def _decoded(file: Path) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        return np.asarray(Image.open(file).convert("RGB"))
-    except (OSError, SyntaxError) as error:
-        raise ValueError(
-            f"expected a PNG or JPEG file, got {file}: {error}; remove or replace it"
-        ) from error
 
 
 def _tfds_source(builder: Any, split: str, resize: Resize | None = None) -> Source:

@@ -10,6 +10,13 @@ Inception, whose weights are not shipped: load them with a library that has them
 
     lambda x: inception.apply(params, resized(x))        # pool3, [B, 2048]
 
+From the command line the same goes into a file with a function of that name,
+
+    def features(x):                                     # [B, H, W, C] in [0, 1]
+        return inception.apply(params, resized(x))
+
+    diffjax evaluate DIR --samples 50000 --features FILE
+
 What comes of it is comparable to published numbers if the weights, the resizing and the
 number of samples are theirs, so a `Record` keeps the features' name, n and the split.
 """

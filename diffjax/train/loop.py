@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 class Event(NamedTuple):
     """Something to do now and then: evaluate, draw samples.
 
-    every: steps between two times.
+    every: steps between two times; the last step has one anyway.
     run: state -> metrics by name, or None; it must not keep the state, whose buffers
         are used again. All processes run it.
     """
@@ -183,7 +183,7 @@ def _loop(fixed: _Fixed, step: devices.Step, point: _Point) -> _Point:
             ends = point.done >= plan.steps
             if ends or point.done % plan.log_every == 0:
                 point = _log(fixed, point)
-            point = _happen(fixed, point)
+            point = _happen(fixed, point, ends)
             stops = stop(point.done // plan.per_dispatch)
             if stops or ends or point.done % plan.checkpoint_every == 0:
                 point = _save(fixed, point)
@@ -210,9 +210,10 @@ def _log(fixed: _Fixed, point: _Point) -> _Point:
     return point._replace(pending=[])
 
 
-def _happen(fixed: _Fixed, point: _Point) -> _Point:
+def _happen(fixed: _Fixed, point: _Point, ends: bool) -> _Point:
     for event in fixed.events:
-        values = None if point.done % event.every else event.run(point.state)
+        is_due = ends or point.done % event.every == 0
+        values = event.run(point.state) if is_due else None
         if values:
             scores = {k: float(v) for k, v in jax.device_get(dict(values)).items()}
             point = point._replace(scores={**point.scores, **scores})
@@ -244,8 +245,7 @@ def _fetch(fixed: _Fixed, point: _Point) -> _Point:
     skipped = [n for told in pending for n in told["in_a_row"]]
     if max(skipped, default=0) >= fixed.plan.most_skipped:
         checkpoint.finish(fixed.writer)
-        good = fixed.writer.latest_step()
-        told = pending[-1]
+        good, told = fixed.writer.latest_step(), pending[-1]
         raise RuntimeError(
             f"expected gradients that are finite and of the usual size, got "
             f"{max(skipped)} steps skipped in a row by step {point.done} (loss "

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import numpy as np
-import PIL.Image
 import pytest
 from sklearn import datasets
 
@@ -75,43 +74,11 @@ def test_photos_are_crops_and_no_test_pixel_is_trained_on():
     assert photos.train.num == 2 * 7 * 8 and photos.test.num == 2 * 7 * 3
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Twenty images 6 x 4, in two folders; the red channel numbers them."""
-    for i in range(20):
-        pixels = np.zeros((6, 4, 3), np.uint8)
-        pixels[..., 0] = 10 * i
-        pixels[2:4, :2, 1] = 255
-        place = tmp_path / "ab"[i % 2]
-        place.mkdir(exist_ok=True)
-        PIL.Image.fromarray(pixels).save(place / f"{i:02}.png")
-    return tmp_path
-
-
-def test_folder(files):
-    mine = images.folder(str(files), resize=images.center(2))
-    train, test = everything(mine.train), everything(mine.test)
-    assert len(train["x"]) == 18 and len(test["x"]) == 2
-    red = [*train["x"][:, 0, 0, 0], *test["x"][:, 0, 0, 0]]
-    assert sorted(red) == list(range(0, 200, 10))
-    np.testing.assert_array_equal(train["label"], train["x"][:, 0, 0, 0] // 10 % 2)
-    np.testing.assert_array_equal(train["x"][0, ..., 1], [[255, 0], [255, 0]])
-
-
-def test_folder_with_splits_of_its_own(files):
-    (files / "a").rename(files / "train")
-    (files / "b").rename(files / "test")
-    mine = images.folder(str(files), resize=images.center(2))
-    assert mine.train.num == mine.test.num == 10
-    assert set(everything(mine.test)["x"][:, 0, 0, 0] // 10 % 2) == {1}
-
-
-def test_the_number_of_classes_is_known(digits, files):
+def test_the_number_of_classes_is_known(digits):
     """And no label is beyond it."""
     for found, classes in (
         (digits, 10),
         (images.photos(size=32, stride=32), 2),
-        (images.folder(str(files), resize=images.fit(4)), 2),
     ):
         labels = found.train.read(np.arange(found.train.num))["label"]
         assert found.classes == classes == labels.max() + 1
@@ -124,18 +91,6 @@ def test_resizing():
     assert images.fit(8)(x).shape == images.squash(8)(x).shape == (8, 8, 3)
     assert images.squash(2)(x[..., :1]).shape == (2, 2, 1)
     assert images.squash(6)(x)[0, 0, 0] < 200
-
-
-def test_folder_errors(files, tmp_path_factory):
-    with pytest.raises(FileNotFoundError, match="expected PNG or JPEG files below"):
-        images.folder(str(tmp_path_factory.mktemp("empty")), resize=images.fit(2))
-    with pytest.raises(
-        ValueError, match="at least 5 x 5, got .6, 4, 3.; use a smaller"
-    ):
-        images.folder(str(files), resize=images.center(5))
-    (files / "a" / "00.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match="expected a PNG or JPEG file, got .*00.png"):
-        images.folder(str(files), resize=images.fit(2))
 
 
 def test_tfds_by_name(digits, tmp_path):
@@ -199,10 +154,3 @@ def test_wrong_shapes_are_told():
         ValueError, match="arrays of one length, got {'x': 2, 'label': 3}"
     ):
         dataset.of_arrays({"x": np.zeros(2), "label": np.zeros(3)})
-
-
-def test_in_memory_is_the_same(digits):
-    fast = dataset.in_memory(digits.test, block=100)
-    places = np.array([296, 0, 150])
-    for key, value in digits.test.read(places).items():
-        np.testing.assert_array_equal(fast.read(places)[key], value)

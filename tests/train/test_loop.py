@@ -59,6 +59,17 @@ def test_the_run_directory(tmp_path):
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"10", "20"}
 
 
+def test_the_last_step_has_every_event_once(tmp_path):
+    """A run shorter than an interval is looked at too."""
+    seen = {7: [], 10: [], 100: []}
+
+    def event(every):
+        return train.Event(every, lambda state: seen[every].append(int(state.step)))
+
+    run(tmp_path, events=[event(every) for every in seen])
+    assert seen == {7: [7, 14, 20], 10: [10, 20], 100: [20]}
+
+
 def test_a_line_is_the_mean_of_its_steps(tmp_path):
     run(tmp_path / "all", plan=train.Plan(20, log_every=1))
     run(tmp_path / "some")
