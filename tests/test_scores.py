@@ -11,7 +11,13 @@ from diffjax import build
 from diffjax.cli import drawing, main, scores
 from diffjax.evaluate import frechet, kid, precision_recall, record
 
-PIXELS = "def features(x):\n    return x.reshape(len(x), -1)[:, 18:26]\n"
+PIXELS = """
+SOME = slice(18, 26)
+
+
+def features(x):
+    return x.reshape(len(x), -1)[:, SOME]
+"""
 
 
 @pytest.fixture
