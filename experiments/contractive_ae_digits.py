@@ -10,7 +10,7 @@ of 1.03 (standard error 0.04) for a test digit; PCA with as many numbers leaves 
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
+        steps=1500,
         batch_size=128,
         log_every=100,
         eval_every=500,

@@ -10,7 +10,7 @@ of 0.68 (standard error 0.02) for a clean test digit; the noise to undo has 5.8.
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
+        steps=1500,
         batch_size=128,
         log_every=100,
         eval_every=500,

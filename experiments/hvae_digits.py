@@ -10,21 +10,16 @@
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
-        batch_size=64,
+        steps=1500,
+        batch_size=128,
         log_every=100,
         eval_every=500,
-        sample_every=500,
+        sample_every=1500,
         checkpoint_every=500,
         data=dict(name="digits", data_dir=None, transforms=("tokens",)),
         model=dict(name="hvae", likelihood="discretized_logistic"),
-        net=dict(
-            name="ladder",
-            depths=((1, 1, 2), (1, 2, 2), (1, 1, 2), (1, 1, 1)),
-            width=32,
-            latent=4,
-        ),
-        optimizer=dict(name="adamw", learning_rate=3e-3, clip=100.0, warmup=100),
-        ema=dict(decay=0.99),
+        net=dict(name="mlp", latents=(16, 8, 4), width=72),
+        optimizer=dict(name="adam", learning_rate=1e-3),
+        ema=dict(),
         devices=dict(name="mesh"),
     )

@@ -94,27 +94,32 @@ def vae_model(
 
 
 def hvae_model(
-    *, context: Context, likelihood: str = "bernoulli", sigma: float = 0.1
+    *,
+    context: Context,
+    likelihood: str = "bernoulli",
+    sigma: float = 0.1,
+    mixtures: int = 10,
 ) -> Model:
-    r"""A top-down hierarchical VAE of images.
+    r"""A top-down hierarchical VAE.
 
         {"name": "hvae", "likelihood": "categorical"}
 
-    Args: context: Context.  likelihood, sigma: as for `vae_model`.
+    Args: context: Context.  likelihood, sigma: as for `vae_model`, or
+        "logistic_mixture" for levels of RGB images.  mixtures: of logistics.
     Returns: Model.
     """
     data = context.data
-    said = _said(data, likelihood, sigma)
+    said = _said_of_image(data, likelihood, sigma, mixtures)
     # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
-    channels = (int(np.prod((*data.shape[2:], *said.shape))),)
+    channels = (int(np.prod(said.shape[2:])),)
     parts = nets.top_down(context.net, data.shape, channels, levels=_levels(data))
     stack = hvae.LadderNets(*parts)
 
     def log_prob(x: Array, decoded: Array) -> Array:
-        return said.log_prob(x, decoded.reshape(*x.shape, *said.shape))
+        return said.log_prob(x, decoded.reshape(said.shape))
 
     def draw(rng: Array, decoded: Array) -> Array:
-        return said.draw(rng, decoded.reshape(*data.shape, *said.shape))
+        return said.draw(rng, decoded.reshape(said.shape))
 
     def sampler(params: Params, rng: Array, num: int) -> Array:
         _, decode, _ = hvae.ladder_of(stack, params)
@@ -229,6 +234,27 @@ class _Said(NamedTuple):
     shape: tuple[int, ...]
     log_prob: Callable[[Array, Array], Array]
     draw: Callable[[Array, Array], Array]
+
+
+def _said_of_image(
+    data: Prepared, likelihood: str, sigma: float, mixtures: int
+) -> _Said:
+    """`_said`, its shape that of the whole image."""
+    if likelihood != "logistic_mixture":
+        said = _said(data, likelihood, sigma)
+        return said._replace(shape=(*data.shape, *said.shape))
+    expect_whole(data, "a mixture of logistics")
+    tables.number("model.mixtures", mixtures, least=1, whole=True)
+    if data.shape[-1] != 3:
+        raise ValueError(
+            f"expected images [H, W, 3] for a mixture of logistics, got "
+            f"{list(data.shape)}; discretized_logistic is for any"
+        )
+    return _Said(
+        (*data.shape[:-1], 10 * mixtures),
+        vae.decoders.logistic_mixture(levels=data.levels),
+        vae.samplers.draw_logistic_mixture(levels=data.levels),
+    )
 
 
 def _halves(said: Array) -> tuple[Array, Array]:
