@@ -84,6 +84,14 @@ MARKED = [
 ]
 
 
+def over_the_first(config, digits_dir):
+    """A second stage over the experiment whose run it names."""
+    run = pathlib.Path(config["model"]["first"])
+    first = configs.load(str(FOLDER / f"{run.name}.py"), [])
+    first["data"]["data_dir"] = digits_dir
+    return build.stages.over(config, first, run=str(run), step=0)
+
+
 @pytest.mark.parametrize("file", MARKED, ids=lambda f: f.stem)
 def test_an_experiment_fits_together(
     file, digits_dir, tfds_dir, folder_of_images, letters
@@ -96,9 +104,11 @@ def test_an_experiment_fits_together(
         data["test"] = letters
     if "data_dir" in data:
         data["data_dir"] = digits_dir if data["name"] == "digits" else tfds_dir
-    if config["model"]["name"] in ("ddpm", "d3pm"):
+    if config["model"]["name"] in ("ddpm", "d3pm", "latent_ddpm", "d3pm_codes"):
         config["model"]["schedule"]["T"] = 5  # fewer noise tables to make
         config["model"].pop("steps", None)  # of samples, more than that
+    if config["data"]["name"] == "first":
+        config = over_the_first(config, digits_dir)
     found = build.experiment(config)
     model, num = found.model, 2
     batch = build.data.first(found.data, batch_size=num)
