@@ -3,7 +3,7 @@
     diffjax train experiments/dae_digits.py --workdir runs/dae_digits
 
 1500 steps, 25 s of one CPU core with the compilation. Expected: a squared error of 0.71
-for a clean test digit, of one run, each with a standard error of 0.019 over digits. The
+for a clean test digit, in one run, with a standard error of 0.019 over digits. The
 noise to undo has 5.8.
 """
 

@@ -4,8 +4,8 @@
 
 2000 steps, 19 s of one CPU core with the compilation. Expected: 2.049 bits/dim on the
 297 test digits, the mean of seeds 0, 1, 2 (2.041 / 2.046 / 2.061), each with a standard
-error of 0.022 over digits. Of these nats 14.2 are the rate. Its 55952 parameters, steps
-and optimizer are about those of hvae_digits.py.
+error of 0.022 over digits. Of these nats 14.2 are the rate. Its 55952 parameters are
+about as many as those of hvae_digits.py; steps and optimizer are the same.
 """
 
 
