@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from demo import FAMILY
 from PIL import Image, ImageDraw, ImageFont
 
 from diffjax.cli import forward, pictures, shown
@@ -26,8 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser("pictures", description=__doc__)
     parser.add_argument("--runs", default="runs/demo", help="of make demo")
     home = Path(parser.parse_args().runs)
-    paths = sorted(path.parent for path in home.glob("*/config.json"))
-    runs = [run for run in shown.read(list(map(str, paths))) if run.picture]
+    paths = [str(home / name) for name in FAMILY if (home / name).is_dir()]
+    runs = [run for run in shown.read(paths) if run.picture]
     HERE.mkdir(exist_ok=True)
     save("samples", [[tile(run) for run in row] for row in rows_of(runs, 4)])
     diffusions = [run for run in runs if run.forward is not None]
@@ -54,7 +55,7 @@ def chain(run: Shown) -> list[Image.Image]:
     found = []
     for i, frame in enumerate(run.frames):
         with Image.open(io.BytesIO(frame)) as picture:
-            name = run.name.removesuffix("_digits") if i == 0 else ""
+            name = short(run) if i == 0 else ""
             found.append(labelled(picture.crop((0, 0, side, side)), name))
     return found
 
@@ -63,9 +64,8 @@ def noised(run: Shown) -> list[list[Image.Image]]:
     """Test digits at each t, and the matrices below if there are any."""
     assert run.forward is not None
     found = run.forward
-    name = run.name.removesuffix("_digits")
-    labels = [f"{name}, t = {t}" if i == 0 else f"{t}" for i, t in enumerate(found.ts)]
-    grids = [Image.fromarray(pictures.grid(each)[..., 0]) for each in found.tiles]
+    labels = [f"t = {t}" if t else short(run) for t in found.ts]
+    grids = [Image.fromarray(np.squeeze(pictures.grid(each))) for each in found.tiles]
     rows = [[labelled(*each) for each in zip(grids, labels, strict=True)]]
     if found.matrices.size:
         side = grids[0].width
@@ -73,6 +73,11 @@ def noised(run: Shown) -> list[list[Image.Image]]:
         large = [each.resize((side, side), Image.Resampling.NEAREST) for each in heats]
         rows.append([framed(each) for each in large])
     return rows
+
+
+def short(run: Shown) -> str:
+    """A name that fits below a picture."""
+    return run.name.removeprefix("d3pm_").removesuffix("_digits")
 
 
 def labelled(picture: Image.Image, name: str) -> Image.Image:

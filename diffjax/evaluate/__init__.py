@@ -1,6 +1,6 @@
 """How good a trained model is: bounds over test sets, samples against data, text.
 
-    bound:    tally = summary.update(tally, bound, ...), then summary.of_bound(tally)
+    bound:    seen = summary.update(seen, bound, ...), then summary.estimate(seen.elbo)
     samples:  frechet.distance, kid.distance, precision_recall.score, on features
     text:     text.unigram_entropy, text.distinct, text.spelling_rate
 
