@@ -103,17 +103,18 @@ def latent_ddpm_model(
         none = jnp.zeros(latent.shape[-1])
         return {"first": _params(below, rng, batch), "scaling": Scaling(none, none)}
 
-    def frozen(params: Params, batches: Iterable[Batch]) -> Any:
-        @jax.jit
-        def moments(params: Params, x: Array) -> Any:
-            return jax.vmap(latent.bind(params)[0])(x)
-
-        seen = [moments(params, batch["x"]) for batch in batches]
-        mean, log_var = (jnp.concatenate(part) for part in zip(*seen, strict=True))
-        return {"first": params, "scaling": vae.composed.standardizing(mean, log_var)}
-
     whole = _two_stages(above, like, _way_of_latents(latent))
-    return whole._replace(frozen=frozen)
+    return whole._replace(frozen=functools.partial(_standardized, latent))
+
+
+def _standardized(latent: Latent, params: Params, batches: Iterable[Batch]) -> Any:
+    @jax.jit
+    def moments(params: Params, x: Array) -> Any:
+        return jax.vmap(latent.bind(params)[0])(x)
+
+    seen = [moments(params, batch["x"]) for batch in batches]
+    mean, log_var = (jnp.concatenate(part) for part in zip(*seen, strict=True))
+    return {"first": params, "scaling": vae.composed.standardizing(mean, log_var)}
 
 
 def d3pm_codes_model(

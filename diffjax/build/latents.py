@@ -123,18 +123,22 @@ def hvae_model(
             encode, decode, rng, batch["x"], likelihood=said.log_prob, features=features
         )
 
-    weigh = functools.partial(hvae.ladder.log_weights, likelihood=said.log_prob)
-
-    def nll(num: int) -> Callable[[Params, Array, Batch], Array]:
-        def of_batch(params: Params, rng: Array, batch: Batch) -> Array:
-            encode, decode, features = hvae.ladder_of(stack, params)
-            log_w = weigh(encode, decode, rng, batch["x"], num=num, features=features)
-            return -importance_bound(log_w)
-
-        return of_batch
-
     objective = hvae.ladder_objective(stack, likelihood=said.log_prob)
+    nll = functools.partial(_ladder_nll, stack, said.log_prob)
     return Model(objective, objective, sampler, bound, nll=nll)
+
+
+def _ladder_nll(
+    stack: hvae.LadderNets, log_prob: Callable[..., Array], num: int
+) -> Callable[[Params, Array, Batch], Array]:
+    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob, num=num)
+
+    def nll(params: Params, rng: Array, batch: Batch) -> Array:
+        encode, decode, features = hvae.ladder_of(stack, params)
+        log_w = weigh(encode, decode, rng, batch["x"], features=features)
+        return -importance_bound(log_w)
+
+    return nll
 
 
 def vqvae_model(
