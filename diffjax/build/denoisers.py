@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffjax import ddpm, train
+from diffjax import ddpm
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
 from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid
-from diffjax.build.model import Context, Model, Process, dropout, objectives
+from diffjax.build.learned import LOSSES
+from diffjax.build.model import Context, Model, Process, objectives
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm.conditioning import conditional_objective
@@ -157,37 +158,6 @@ def _with_variance(
     given = {"context": context, "net": net, "table": table, "decoder": decoder}
     both = tables.make("model.loss", LOSSES, loss, given=given)
     return _Reading(both, reverse, reverse)
-
-
-def _hybrid(
-    *,
-    context: Context,
-    net: Net,
-    table: Schedule,
-    decoder: Callable[..., Decoder],
-    lam: float = 0.001,
-) -> tuple[Any, Any]:
-    tables.number("model.loss.lam", lam, least=0)
-
-    def objective_of(net: Net) -> Objective:
-        return ddpm.hybrid_objective(net, table, lam=lam, decoder=decoder)
-
-    return objectives(context.net, objective_of, net)
-
-
-def _importance(
-    *, context: Context, net: Net, table: Schedule, decoder: Callable[..., Decoder]
-) -> tuple[Any, Any]:
-    options: dict[str, Any] = {"decoder": decoder, "axis_name": context.axis_name}
-    plain = ddpm.importance_objective(net, table, **options)
-    if not dropout(context.net):
-        return plain, plain
-    masked = ddpm.importance_objective(net, table, masked=train.masked, **options)
-    return masked, plain
-
-
-LOSSES: tables.Table = {"hybrid": _hybrid, "importance_vlb": _importance}
-"""Of a variance that is learned."""
 
 
 class _Wanted(NamedTuple):
