@@ -172,10 +172,10 @@ assert abs(found - exact[0]) < 4 * error
 
 # %%
 schedule = schedules.linear(8, beta_min=0.05, beta_max=0.6)
-data = oracle.gaussian_mixture.mixture(
+data = oracle.mixture(
     jnp.array([0.6, 0.4]), jnp.array([[-1.0], [0.8]]), jnp.full((2, 1, 1), 0.03)
 )
-denoise = oracle.gaussian_mixture.denoiser(data, schedule)  # (x_t, t) -> E[x_0 | x_t]
+denoise = oracle.denoiser(data, schedule)  # (x_t, t) -> E[x_0 | x_t]
 
 
 def log_p_x(x, mean):
@@ -218,13 +218,13 @@ fig.tight_layout()
 
 # %%
 schedule = schedules.linear(100, beta_max=0.1)
-one_gaussian = oracle.gaussian_mixture.gaussian(jnp.ones(1), jnp.full((1, 1), 0.25))
-denoise = oracle.gaussian_mixture.denoiser(one_gaussian, schedule)
+one_gaussian = oracle.gaussian(jnp.ones(1), jnp.full((1, 1), 0.25))
+denoise = oracle.denoiser(one_gaussian, schedule)
 t = jnp.asarray(2)
 v_given_x_0 = ddpm.small(schedule, jnp.zeros(1), t, t - 1)
-v_reverse = ddpm.variance.optimal(
-    oracle.gaussian_mixture.posterior_variance(one_gaussian, schedule)
-)(schedule, jnp.zeros(1), t, t - 1)
+v_reverse = ddpm.variance.optimal(oracle.posterior_variance(one_gaussian, schedule))(
+    schedule, jnp.zeros(1), t, t - 1
+)
 nodes, weights = np.polynomial.hermite_e.hermegauss(20)  # E over N(0, 1), exactly
 weights = jnp.asarray(weights / weights.sum())
 
@@ -269,7 +269,7 @@ fig.tight_layout()
 # clean data, here again the best one. Samples come from the data's law.
 
 # %%
-denoise = oracle.gaussian_mixture.denoiser(data, schedule)
+denoise = oracle.denoiser(data, schedule)
 samples, path = jax.jit(
     lambda rng: ddpm.trajectory(denoise, schedule, rng, (2000, 1), every=2)
 )(key)
@@ -277,7 +277,9 @@ right, right_error = bounds.mean_and_standard_error(samples[:, 0] > 0)
 assert abs(right - 0.4) < 4 * right_error  # of the two modes, 0.6 and 0.4
 np.testing.assert_allclose(samples.std(), jnp.sqrt(0.24 * 1.8**2 + 0.03), rtol=0.03)
 
-fig, (left, far_right) = plt.subplots(1, 2, figsize=(7, 3), sharey=True, width_ratios=(3, 1))
+fig, (left, far_right) = plt.subplots(
+    1, 2, figsize=(7, 3), sharey=True, width_ratios=(3, 1)
+)
 left.plot(range(100, 0, -2), path[:60, :, 0].T, lw=0.5)
 left.invert_xaxis()
 left.set(xlabel="t", ylabel="$x_t$")
@@ -314,11 +316,9 @@ contract["VQ-VAE"] = bound = vq.bound(
     likelihood=log_p_x,
     log_prior=vq.prior.uniform(K).log_prob,
 )
-model = oracle.enumerable_codes.code_model(
-    lambda x, codes: log_p_x(x, codebook[codes][0]), K, (1,)
-)
-log_p = jax.vmap(lambda x: oracle.enumerable_codes.code_log_prob(model, x))(x)
-posterior = jax.vmap(lambda x: oracle.enumerable_codes.code_posterior(model, x))(x)
+model = oracle.code_model(lambda x, codes: log_p_x(x, codebook[codes][0]), K, (1,))
+log_p = jax.vmap(lambda x: oracle.code_log_prob(model, x))(x)
+posterior = jax.vmap(lambda x: oracle.code_posterior(model, x))(x)
 np.testing.assert_allclose(bound.prior, jnp.log(K))
 gap = (log_p - bound.elbo).reshape(41, 41)
 np.testing.assert_allclose(gap.ravel(), -posterior.max(1), atol=1e-10)
@@ -352,11 +352,13 @@ families = {
     "absorbing": d3pm.transitions.absorbing(betas, K, mask=K - 1),
 }
 family = families["absorbing"]
-denoise = oracle.finite_discrete.discrete_leave_one_out(
+denoise = oracle.discrete_leave_one_out(
     jnp.arange(4)[:, None], family, log_weights=jnp.log(law)
 )
 x = jnp.repeat(jnp.arange(4), (4000 * law).astype(int), total_repeat_length=4000)
-contract["D3PM"] = jax.jit(lambda rng: d3pm.bound(denoise, family, rng, x[:, None]))(key)
+contract["D3PM"] = jax.jit(lambda rng: d3pm.bound(denoise, family, rng, x[:, None]))(
+    key
+)
 entropy = -jnp.sum(law * jnp.log(law))
 found, error = bounds.mean_and_standard_error(-contract["D3PM"].elbo)
 assert abs(found - entropy) < 4 * error

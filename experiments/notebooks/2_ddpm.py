@@ -21,7 +21,7 @@ from diffjax.core import bounds, oracle, schedules
 key = jax.random.key(0)
 T = 100
 angles = 2 * jnp.pi * jnp.arange(5) / 5
-data = oracle.gaussian_mixture.mixture(
+data = oracle.mixture(
     jnp.ones(5),
     1.2 * jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1),
     jnp.tile(0.01 * jnp.eye(2), (5, 1, 1)),
@@ -127,12 +127,12 @@ np.testing.assert_allclose(
 # the density itself.
 
 # %%
-denoise = oracle.gaussian_mixture.denoiser(data, schedule)
+denoise = oracle.denoiser(data, schedule)
 x_hat = denoise(x_t, t)
-at_t = oracle.gaussian_mixture.diffused(data, schedule, t)
+at_t = oracle.diffused(data, schedule, t)
 np.testing.assert_allclose(
     predict.score_from_x_0(schedule, x_t, x_hat, t),
-    jax.grad(lambda x: oracle.gaussian_mixture.log_prob(at_t, x))(x_t),
+    jax.grad(lambda x: oracle.log_prob(at_t, x))(x_t),
     rtol=1e-3,
     atol=1e-3,
 )
@@ -171,7 +171,7 @@ terms = jax.jit(
 )(key)
 assert terms.divergences.shape == (600, T - 1)  # t = 2 .. T
 # The law of the data is known, and the bound stays below it, in the mean.
-log_p = jax.vmap(lambda x: oracle.gaussian_mixture.log_prob(data, x))(x)
+log_p = jax.vmap(lambda x: oracle.log_prob(data, x))(x)
 gap, error = bounds.mean_and_standard_error(log_p - terms.elbo)
 assert gap > -4 * error
 fig, axis = plt.subplots(figsize=(5, 2.5))
@@ -228,7 +228,7 @@ def lecture(denoise, schedule, x_t, t, s, eps, memory):
 
 
 short = schedules.linear(20, beta_max=0.4)
-exact = oracle.gaussian_mixture.denoiser(data, short)
+exact = oracle.denoiser(data, short)
 mine, theirs = (
     ddpm.sample(exact, short, key, (50, 2), step=step)
     for step in (lecture, ddpm.ancestral)
@@ -242,10 +242,8 @@ np.testing.assert_allclose(mine, theirs, atol=1e-4)
 # guidance (Ho & Salimans 2022, arXiv:2207.12598) of weight 1 is the class itself.
 
 # %%
-one = oracle.gaussian_mixture.of_class(data, jnp.arange(5), jnp.asarray(2))
-guided = ddpm.guidance.classifier_free(
-    oracle.gaussian_mixture.denoiser(one, schedule), denoise, 1.0
-)
+one = oracle.of_class(data, jnp.arange(5), jnp.asarray(2))
+guided = ddpm.guidance.classifier_free(oracle.denoiser(one, schedule), denoise, 1.0)
 drawn = jax.jit(
     lambda rng: ddpm.sample(
         guided, schedule, rng, (200, 2), step=ddpm.dpm_solver_pp(2), ts=few

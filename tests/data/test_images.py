@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import numpy as np
-import PIL.Image
 import pytest
 from sklearn import datasets
 
