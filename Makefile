@@ -4,7 +4,11 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: test test-fast test-interop lint bench bench-vq bench-vae bench-nets clean
+.PHONY: demo test test-fast test-interop lint bench bench-vq bench-vae bench-nets clean
+
+# The whole family, trained and in one table; QUICK=1 for a few steps of some.
+demo: $(INSTALLED)
+	$(BIN)/python experiments/demo.py $(if $(QUICK),--quick)
 
 test: $(INSTALLED)
 	@$(BIN)/python -c "import jax, sys; print('Python', sys.version.split()[0], 'jax', jax.__version__)"

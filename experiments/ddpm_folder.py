@@ -24,7 +24,8 @@ def get_config():
             name="folder",
             path="PNGS",
             size=32,
-            transforms=("flip", "symmetric"),
+            augment=("flip",),
+            transforms=("symmetric",),
             in_memory=True,  # each file is decoded once; 3 kB of memory for an image
         ),
         model=dict(

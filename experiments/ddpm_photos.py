@@ -16,7 +16,13 @@ def get_config():
         eval_every=2000,
         sample_every=5000,
         checkpoint_every=1000,
-        data=dict(name="photos", size=32, stride=4, transforms=("flip", "symmetric")),
+        data=dict(
+            name="photos",
+            size=32,
+            stride=4,
+            augment=("flip",),
+            transforms=("symmetric",),
+        ),
         model=dict(
             name="ddpm",
             schedule=dict(name="cosine", T=1000),

@@ -38,3 +38,24 @@ def digits_dir(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("tfds"))
     images.digits(data_dir=path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tfds_dir(tmp_path_factory):
+    """Published sets by their own names, with a handful of examples each."""
+    import fake_tfds
+
+    path = str(tmp_path_factory.mktemp("published"))
+    for name in fake_tfds.EXAMPLES:
+        fake_tfds.write(name, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tfds_dir):
+    """A vocabulary of the few sentences that `fake_tfds` calls lm1b."""
+    from diffjax.data import subwords
+
+    path = f"{tfds_dir}/tiny.model"
+    subwords.train_vocabulary(path, K=24, data_dir=tfds_dir)
+    return path

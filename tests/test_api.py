@@ -23,7 +23,7 @@ WITH_KEYS += ["log_weights", "repeat", "standard_noise"]
 WITH_KEYS += ["keys", "reveal", "draw", "draw_alike"]  # noise too large to be given
 WITH_KEYS += ["nll", "draw_*", "latent_noise"]
 WITH_KEYS += ["restart", "no_restart"]
-WITH_KEYS += ["train", "eval_step", "example_keys"]
+WITH_KEYS += ["train", "eval_step", "example_keys", "masked"]
 WITH_KEYS += ["batches", "test_batches"]
 ORDER = [
     {"net", "denoise", "encode", "decode", "data"},

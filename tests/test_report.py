@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from diffjax import build
-from diffjax.cli import bounds, charts, main, numbers, page, runs
+from diffjax.cli import bounds, charts, forward, main, numbers, page, runs, table
 from diffjax.evaluate import Record, record
 
 VOID = {"meta", "img", "wbr"}
@@ -353,3 +353,72 @@ def test_evaluate_counts_the_codes_of_each_example_once(digits_dir):
     entropy = -sum(q * np.log(q) for q in p if q)
     assert told["perplexity"] == pytest.approx(np.exp(entropy), rel=1e-5)
     assert told["used"] == pytest.approx(np.mean(p > 0))
+
+
+def test_learning_by_heart_is_a_line_and_a_row(tmp_path):
+    """log2(4096) / 4 = 3 bits/dim, half of the longest bar; of bits anew, none."""
+    found = evaluated(10.0, 20.0, []) | {"dims": 4, "train": 4096}
+    bits = {"bits/dim": {"mean": 6.0, "se": 0.1}}
+    runs = [
+        make(tmp_path / "a", {"name": "vae"}, found | bits),
+        make(tmp_path / "b", {"name": "vae"}, found, transforms=("binarize",)),
+    ]
+    for run in runs:
+        floor = [Record("Frechet", 0.5, None, 9, "train", "pixels")]
+        record.save(run / "floor.jsonl", floor)
+    tree = Page(page.html(page.shown.read(list(map(str, runs)))))
+    [line] = [a for a in tree.all("i", "floor") if "style" in a]
+    assert line["style"] == "left:50.00%"
+    [row] = tree.all("tr", "floor")
+    at = tree.text.index("training digits")
+    assert tree.text[at:][:8] == ["training digits", *"––––", "3", "0.5", "\n"]
+
+
+def test_the_forward_process_is_on_the_page(tmp_path):
+    """Pictures at each t, and the matrices; of text, the letters."""
+    folder = make(tmp_path / "run", {"name": "d3pm", "transitions": "uniform"})
+    text = make(tmp_path / "text", {"name": "d3pm", "transitions": "absorbing"})
+    ts = np.array([0, 5])
+    seen = forward.Forward(
+        ts,
+        np.full((2, 1, 4, 4, 1), [[[[[9]]]], [[[[77]]]]], np.uint8),
+        np.array([], str),
+        np.array([np.eye(3), np.full((3, 3), 1 / 3)]),
+    )
+    np.savez(folder / forward.NAME, **seen._asdict())
+    told = seen._replace(
+        tiles=np.zeros((2, 0, 0, 0, 1), np.uint8), pieces=np.array(["a <b", "_ <_"])
+    )
+    np.savez(text / forward.NAME, **told._asdict())
+    tree = Page(page.html(page.shown.read([str(folder), str(text)])))
+    greys = [int(grey(each["src"])) for each in tree.all("img")]
+    assert greys[:2] == [9, 77] and len(greys) == 2 + 2 + 2
+    assert greys[2] < 100 < greys[3] < 255  # the corner of the identity is dark
+    assert "t = 0  a <b\nt = 5  _ <_" in tree.text
+
+
+def test_a_table_for_a_terminal(three, tmp_path):
+    """A table for each data set, whose numbers end in one column."""
+    found = evaluated(1.0, 2.0, [])
+    other = make(tmp_path / "other", {"name": "vae"}, found)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(
+        json.dumps({**config, "data": {"name": "letters"}})
+    )
+    told = table.text(page.shown.read([*three, str(other)]))
+    digits, letters = told.split("\n\n")
+    assert [line.split()[0] for line in digits.splitlines()[2:]] == [
+        "ddpm_<b>",
+        "hvae",
+        "text",
+    ]
+    head, rule, row = letters.splitlines()
+    assert len(rule) == len(row) == len(head) and row.startswith("other")
+    assert "Frechet" in digits and "Frechet" not in letters
+    assert "loss" not in letters  # it was evaluated
+
+
+def test_losses_are_told_of_what_was_not_evaluated(tmp_path):
+    folder = make(tmp_path / "run", {"name": "vae"})
+    told = table.text(page.shown.read([str(folder)]))
+    assert "test loss" in told and "rate" not in told

@@ -106,10 +106,11 @@ def ae_model(
             f"expected real numbers for a squared error, got the integers of "
             f"{data.name}; make `unit` one of data.transforms"
         )
-    said = (data.levels,) if error == "cross_entropy" else ()
+    levels = data.levels if data.whole else 0
+    said = (levels,) if levels else ()
     # A sparse code's penalty is no mean over examples, so none has masks of its own.
     enc, dec, places = nets.pair(
-        context.net, data.shape, latent, said, fixed={"dropout": 0.0}
+        context.net, data.shape, latent, said, levels=levels, fixed={"dropout": 0.0}
     )
     kind: Kind = tables.make("model.loss", LOSSES, loss)
     # What does not fit a code of this size is told now, before a run is begun.

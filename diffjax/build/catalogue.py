@@ -6,12 +6,15 @@ from typing import Any
 
 from diffjax.build import (
     autoencoders,
-    data,
+    denoisers,
     diffusions,
+    masking,
     models,
     nets,
+    sets,
     tables,
     training,
+    variational,
 )
 
 
@@ -23,21 +26,29 @@ def entries() -> dict[str, dict[str, str]]:
     Returns: a dict of dicts (no unit).
     """
     context = {"context"}
+    learned = {"context", "net", "table", "decoder"}
     law = {"betas", "K", "mask"}
     image = {"shape", "out_channels", "channels", "K", *nets.WITHOUT, "parent", "name"}
     pair = {"shape", "channels", "said", "dropout"}
     parts: dict[str, tuple[tables.Table, set[str]]] = {
-        "data": (data.DATA, set()),
-        "data.transforms, data.once": (data.TRANSFORMS, {"levels"}),
+        "data": (sets.DATA, set()),
+        "data.augment, data.transforms, data.once": (sets.TRANSFORMS, {"levels"}),
         "model": (models.MODELS, context),
         "model.loss of ae": (autoencoders.LOSSES, set()),
         "model.loss.corruption of ae": (autoencoders.CORRUPTIONS, set()),
-        "model.schedule of ddpm and d3pm": (diffusions.SCHEDULES, set()),
-        "model.step of ddpm": (diffusions.STEPS, set()),
-        "model.transitions of d3pm": (diffusions.FAMILIES, law),
-        "model.loss of d3pm": (diffusions.LOSSES, set()),
-        "net of ddpm": (nets.DENOISERS, image),
-        "net of d3pm": (nets.CATEGORICAL, image),
+        "model.loss of ddpm": (denoisers.LOSSES, learned),
+        "model.gamma of vdm": (variational.GAMMAS, set()),
+        "model.alpha of masked": (masking.ALPHAS, set()),
+        "model.schedule of ddpm, d3pm, latent_ddpm and d3pm_codes": (
+            diffusions.SCHEDULES,
+            set(),
+        ),
+        "model.step of ddpm and latent_ddpm": (diffusions.STEPS, set()),
+        "model.transitions of d3pm and d3pm_codes": (diffusions.FAMILIES, law),
+        "model.loss of d3pm and d3pm_codes": (diffusions.LOSSES, set()),
+        "net of ddpm and latent_ddpm": (nets.DENOISERS, image),
+        "net of d3pm and d3pm_codes": (nets.CATEGORICAL, image),
+        "net of ar": (nets.CAUSAL, image),
         "net of ae, vae and vqvae": (nets.PAIRS, pair),
         "net of hvae": (nets.LADDERS, pair),
         "optimizer": (training.OPTIMIZERS, {"learning_rate"}),
@@ -52,8 +63,10 @@ def entries() -> dict[str, dict[str, str]]:
 
 
 BESIDE = {
-    "data": "transforms=(), once=(), in_memory=False, threads=2, workers=0",
-    "optimizer": "learning_rate, warmup=0, decay=none|cosine|linear, clip=0.0",
+    "data": "augment=(), transforms=(), once=(), in_memory=False, threads=2, workers=0",
+    "optimizer": (
+        "learning_rate, warmup=0, decay=none|cosine|linear|rsqrt, clip=0.0, skip=0.0"
+    ),
     "devices": "per_dispatch=1, micro_batches=1",
     "net, where the loss is a mean over examples": "dropout=0.0",
     "ema": "decay, warm_up=True; or nothing at all",

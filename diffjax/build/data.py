@@ -1,13 +1,18 @@
 """The data of a configuration: a set, its transforms, and how to look at it."""
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from diffjax.build import tables
-from diffjax.data import dataset, folders, images, pipeline, text, toys, transforms
+from diffjax.build.sets import DATA, SPANS, TRANSFORMS, by_tfds
+from diffjax.data import (
+    dataset,
+    pipeline,
+    text,
+    transforms,
+)
 from diffjax.data.dataset import DataSet, Source
 from diffjax.data.pipeline import Batch, Stream
 from diffjax.data.transforms import Transform
@@ -18,6 +23,7 @@ class Prepared(NamedTuple):
 
     name: of the set.
     train, test: sources of examples, raw.
+    augment: applied to each training example before the transforms.
     transforms: applied to each example.
     shape: of "x", transformed, one example.
     image: the same as an image (H, W, C), or None if it is none.
@@ -25,6 +31,7 @@ class Prepared(NamedTuple):
     bits: whether "x" is 0 or 1, as far as the first examples show.
     levels: of the raw "x"; 0 if they are real numbers.
     span: what the lowest and the highest level became.
+    origin: what they are without `transforms`.
     alphabet: of text, or "".
     classes: of "label", 0 if there is none.
     options: of reading: threads, workers.
@@ -33,6 +40,7 @@ class Prepared(NamedTuple):
     name: str
     train: Source
     test: Source
+    augment: tuple[Transform, ...]
     transforms: tuple[Transform, ...]
     shape: tuple[int, ...]
     image: tuple[int, ...] | None
@@ -40,131 +48,57 @@ class Prepared(NamedTuple):
     bits: bool
     levels: int
     span: tuple[float, float]
-    alphabet: str
+    origin: tuple[float, float]
+    alphabet: Sequence[str]
     classes: int
     options: dict[str, int]
 
 
-def _folder(
-    *, path: str, size: int, resize: str = "fit", held_out: int = 10
-) -> DataSet:
-    kinds = {"fit": images.fit, "squash": images.squash, "center": images.center}
-    tables.among("data.resize", resize, kinds)
-    return folders.folder(path, resize=kinds[resize](size), held_out=held_out)
-
-
-def _tfds(
-    name: str,
-    *,
-    data_dir: str | None = None,
-    size: int = 0,
-    levels: int = 256,
-    train: str = "train",
-    test: str | None = None,
-) -> DataSet:
-    resize = images.fit(size) if size else None
-    return images.tfds(
-        name, data_dir=data_dir, resize=resize, levels=levels, train=train, test=test
-    )
-
-
-def _by_tfds(name: str) -> Callable[..., DataSet]:
-    return functools.partial(_tfds, name)
-
-
-TFDS = (
-    "mnist",
-    "fashion_mnist",
-    "cifar10",
-    "imagenet_resized/32x32",
-    "imagenet_resized/64x64",
-)
-TOYS: tuple[toys.Draw, ...] = (
-    toys.moons,
-    toys.circles,
-    toys.spirals,
-    toys.swissroll,
-    toys.checkerboard,
-    toys.gaussians,
-    toys.pinwheel,
-)
-DATA: tables.Table = {
-    "digits": images.digits,
-    "photos": images.photos,
-    "text": text.reference,
-    **{draw.__name__: functools.partial(toys.dataset, draw) for draw in TOYS},
-    **{name: _by_tfds(name) for name in TFDS},
-    "text8": text.text8,
-    "letters": text.letters,
-    "characters": text.characters,
-    "folder": _folder,
-}
-"""Beside these, "tfds:NAME" is any image set of TFDS."""
-
-
-def _plain(transform: Transform) -> Callable[[], Transform]:
-    return lambda: transform
-
-
-TRANSFORMS: tables.Table = {
-    "flip": _plain(transforms.flip),
-    "crop": transforms.crop,
-    "symmetric": transforms.symmetric,
-    "unit": transforms.unit,
-    "dequantize": transforms.dequantize,
-    "binarize": transforms.binarize,
-    "binarize_dynamic": transforms.binarize_dynamic,
-    "tokens": _plain(transforms.tokens),
-    "flatten": _plain(transforms.flatten),
-}
-SPANS = {
-    "symmetric": (-1.0, 1.0),
-    **dict.fromkeys(("unit", "dequantize", "binarize", "binarize_dynamic"), (0.0, 1.0)),
-}
 READING = ("threads", "workers")
-BESIDE = ("transforms", "once", "in_memory", *READING)
+BESIDE = ("augment", "transforms", "once", "in_memory", *READING)
 
 
 def prepare(config: Mapping[str, Any]) -> Prepared:
     r"""The data of a configuration.
 
-        {"name": ..., "transforms": [...], "once": [...], "in_memory": False, ...}
+        {"name": ..., "augment": [...], "transforms": [...], "once": [...], ...}
 
-    Args: config: "transforms" are applied every time that an example is read, "once"
-        give the same result every time; the rest are options of the data set.
+    Args: config: "transforms" are applied every time that an example is read, "augment"
+        before them and to training examples alone, "once" give the same result every
+        time; "in_memory", and the rest are options of the data set.
     Returns: Prepared.
     """
     spec = dict(config)
     steps, once = spec.pop("transforms", ()), spec.pop("once", ())
+    augment = spec.pop("augment", ())
     in_memory = spec.pop("in_memory", False)
     reading = {key: spec.pop(key) for key in READING if key in spec}
-    for key, value in reading.items():
-        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+    _check_reading(reading)
     name = str(spec.get("name", ""))
-    extra = {name: _by_tfds(name[5:])} if name.startswith("tfds:") else {}
+    extra = {name: by_tfds(name[5:])} if name.startswith("tfds:") else {}
     found = tables.make("data", {**DATA, **extra}, spec, beside=BESIDE)
-    train, test = found.train, found.test
-    if in_memory:
+    train, test = _fixed(found, once)
+    if in_memory:  # what is done once is done before any step
         train, test = dataset.in_memory(train), dataset.in_memory(test)
-    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
-        train = transforms.fixed(train, transform, rng=2 * i)
-        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    varied = _transforms("data.augment", augment, found.levels)
     applied = _transforms("data.transforms", steps, found.levels)
     some = np.arange(min(16, train.num))
-    x = transforms.transformed(applied, 0, some, train.read(some))["x"]
+    x = transforms.transformed((*varied, *applied), 0, some, train.read(some))["x"]
+    _expect_alike(x, transforms.transformed(applied, 0, some[:1], test.read(some[:1])))
     seen = (x.shape[1:], found.shape)
-    spans = [SPANS[name] for name in map(tables.name, (*once, *steps)) if name in SPANS]
     return Prepared(
         name=found.name,
         train=train,
         test=test,
+        augment=varied,
         transforms=applied,
         shape=x.shape[1:],
         image=next((s for s in seen if len(s) == 3 and np.prod(s) == x[0].size), None),
         whole=bool(np.issubdtype(x.dtype, np.integer)),
         bits=bool(np.isin(x, (0, 1)).all()),
         levels=found.levels,
-        span=spans[-1] if spans else (0.0, found.levels - 1.0),
+        span=_span(found, (*once, *steps)),
+        origin=_span(found, once),
         alphabet=found.alphabet,
         classes=found.classes,
         options=reading,
@@ -185,7 +119,7 @@ def batches(
         data.train,
         rng,
         batch_size=batch_size,
-        transforms=data.transforms,
+        transforms=(*data.augment, *data.transforms),
         host=host,
         hosts=hosts,
         threads=data.options.get("threads", 2),
@@ -213,6 +147,21 @@ def test_batches(
     )
 
 
+def some(data: Prepared, *, num: int, batch_size: int) -> Iterator[Batch]:
+    r"""The first training examples, transformed, the last batch shorter than the rest.
+
+        training examples 0 .. num - 1
+
+    Args: data: Prepared.  num: how many, all if there are less.  batch_size: B.
+    Returns: iterator of Batch [B, ...].
+    """
+    places = np.arange(min(num, data.train.num))
+    for i in range(0, len(places), batch_size):
+        part = places[i : i + batch_size]
+        read = data.train.read(part)
+        yield transforms.transformed(data.transforms, 0, part, read)
+
+
 def first(data: Prepared, *, batch_size: int) -> Batch:
     r"""A batch to learn shapes from.
 
@@ -223,6 +172,35 @@ def first(data: Prepared, *, batch_size: int) -> Batch:
     """
     batch = next(test_batches(data, 0, batch_size=batch_size))
     return {key: value for key, value in batch.items() if key != "mask"}
+
+
+def read(data: Prepared, source: Source, places: np.ndarray) -> np.ndarray:
+    r"""Some examples as the model sees them.
+
+        x_i,    i in places
+
+    Args: data: Prepared.  source: one of its two.  places: integers [N].
+    Returns: [N, ...] "x", transformed.
+    """
+    return transforms.transformed(data.transforms, 0, places, source.read(places))["x"]
+
+
+def plain(data: Prepared) -> Prepared:
+    r"""The same data without their transforms: what samples are to look like.
+
+        x in {0, ..., levels - 1}, as read
+
+    Args: data: Prepared.
+    Returns: Prepared.
+    """
+    x = data.train.read(np.arange(1))["x"]
+    return data._replace(
+        augment=(),
+        transforms=(),
+        shape=x.shape[1:],
+        image=x.shape[1:] if x.ndim == 4 else None,
+        span=data.origin,
+    )
 
 
 def written(data: Prepared, x: np.ndarray) -> list[str] | None:
@@ -247,6 +225,33 @@ def levels(data: Prepared, x: np.ndarray) -> np.ndarray:
     low, high = data.span
     grey = (x.astype(np.float32) - low) * (255 / (high - low))
     return np.clip(np.round(np.nan_to_num(grey)), 0, 255).astype(np.uint8)
+
+
+def _span(found: DataSet, steps: Iterable[Any]) -> tuple[float, float]:
+    spans = [SPANS[name] for name in map(tables.name, steps) if name in SPANS]
+    return spans[-1](found.levels) if spans else (0.0, found.levels - 1.0)
+
+
+def _expect_alike(x: np.ndarray, test: Batch) -> None:
+    if x.shape[1:] != test["x"].shape[1:]:
+        raise ValueError(
+            f"expected training and test examples of one shape, got {x.shape[1:]} and "
+            f"{test['x'].shape[1:]}; make what cuts them one of data.transforms, which "
+            "are for both"
+        )
+
+
+def _check_reading(options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        tables.number(f"data.{key}", value, least=key == "threads", whole=True)
+
+
+def _fixed(found: DataSet, once: Any) -> tuple[Source, Source]:
+    train, test = found.train, found.test
+    for i, transform in enumerate(_transforms("data.once", once, found.levels)):
+        train = transforms.fixed(train, transform, rng=2 * i)
+        test = transforms.fixed(test, transform, rng=2 * i + 1)
+    return train, test
 
 
 def _transforms(place: str, specs: Any, levels: int) -> tuple[Transform, ...]:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from diffjax import ddpm
+from diffjax import ddpm, train
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
 from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid
-from diffjax.build.model import Context, Model, objectives
+from diffjax.build.model import Context, Model, Process, dropout, objectives
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm.conditioning import conditional_objective
@@ -30,10 +31,9 @@ class _Reverse(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What a network is trained for, and what its parameters then stand for."""
+    """What to train and to evaluate, and what the parameters then stand for."""
 
-    net: Net
-    objective_of: Callable[[Net], Objective]
+    objectives: tuple[Any, Any]
     bounded: Callable[[Params], _Reverse]
     drawn: Callable[[Params], _Reverse]
 
@@ -46,7 +46,7 @@ def ddpm_model(
     weight: Any = ddpm.weights.uniform,
     guide: Any = ddpm.guidance.unguided,
     variance: Any = ddpm.small,
-    lam: float = 0.001,
+    loss: Any = "hybrid",
     classes: bool = False,
     drop: float = 0.1,
     label: int | None = None,
@@ -59,11 +59,11 @@ def ddpm_model(
         {"name": "ddpm", "schedule": {"name": "cosine", "T": 1000}, ...}
 
     Args: context: Context.  schedule: of SCHEDULES.  parameterization, weight, guide,
-        variance: of CHOICES; a weight is one of eps.  lam: weight of the bound, for a
-        variance that is learned.  classes: whether the network is told the label, but
-        for a share `drop` of the time; the bound is that of no class.  label, guidance:
-        of samples, those of no class if None.  step: of STEPS, for sampling.  steps:
-        for sampling, all T if None.
+        variance: of CHOICES; a weight is one of eps.  loss: of LOSSES, for a variance
+        that is learned.  classes: whether the network is told the label, but for a
+        share `drop` of the time; the bound is that of no class.  label, guidance: of
+        samples, those of no class if None.  step: of STEPS, for sampling.  steps: for
+        sampling, all T if None.
     Returns: Model.
     """
     data = context.data
@@ -75,9 +75,14 @@ def ddpm_model(
     kind: dict[str, Any] = {"parameterization": parameterization, "weight": weight}
     wanted = _Wanted(drop, label, guidance)
     _check_label(data, classes, wanted)
+    if loss != "hybrid" and variance is not ddpm.learned_range:
+        raise ValueError(
+            f"expected variance 'learned_range' for a loss of one, got loss {loss!r} "
+            "without; leave it out"
+        )
     if variance is ddpm.learned_range:
         _expect_plain(kind, classes)
-        reading = _with_variance(context, table, decoder, lam)
+        reading = _with_variance(context, table, decoder, loss)
     elif classes:
         reading = _of_classes(context, table, variance, kind, wanted)
     else:
@@ -115,9 +120,12 @@ def _model(
         options: dict[str, Any] = {"variance": variance, "decoder": decoder(last)}
         return ddpm.bound(guide(denoise), table, rng, batch["x"], **options)
 
+    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
+        return ddpm.diffuse(table, x_0, jax.random.normal(rng, x_0.shape), t)
+
     chain = chain_of(walk, table.T if ts is None else len(ts) - 1, shape)
-    both = objectives(context.net, reading.objective_of, reading.net)
-    return Model(*both, sampler, bound, chain)
+    process = Process(table.T, diffuse)
+    return Model(*reading.objectives, sampler, bound, chain, process=process)
 
 
 def _plain(
@@ -125,31 +133,61 @@ def _plain(
 ) -> _Reading:
     net = nets.denoiser(context.net, context.data.shape)
     parameterization: Parameterization = kind["parameterization"]
+    last = _last(variance, context.data)
 
     def reverse(params: Params) -> _Reverse:
         denoise = parameterization.denoiser(table, example_net(net, params))
-        return _Reverse(denoise, variance, ddpm.variance.first_clipped)
+        return _Reverse(denoise, variance, last)
 
     def objective_of(net: Net) -> Objective:
         return ddpm.objective(net, table, **kind)
 
-    return _Reading(net, objective_of, reverse, reverse)
+    return _Reading(objectives(context.net, objective_of, net), reverse, reverse)
 
 
 def _with_variance(
-    context: Context, table: Schedule, decoder: Callable[..., Decoder], lam: float
+    context: Context, table: Schedule, decoder: Callable[..., Decoder], loss: Any
 ) -> _Reading:
-    tables.number("model.lam", lam, least=0)
     net = nets.denoiser(context.net, context.data.shape, outputs=2)
 
     def reverse(params: Params) -> _Reverse:
         denoise, variance = ddpm.split_net(net, table, params)
         return _Reverse(denoise, variance, variance)
 
+    given = {"context": context, "net": net, "table": table, "decoder": decoder}
+    both = tables.make("model.loss", LOSSES, loss, given=given)
+    return _Reading(both, reverse, reverse)
+
+
+def _hybrid(
+    *,
+    context: Context,
+    net: Net,
+    table: Schedule,
+    decoder: Callable[..., Decoder],
+    lam: float = 0.001,
+) -> tuple[Any, Any]:
+    tables.number("model.loss.lam", lam, least=0)
+
     def objective_of(net: Net) -> Objective:
         return ddpm.hybrid_objective(net, table, lam=lam, decoder=decoder)
 
-    return _Reading(net, objective_of, reverse, reverse)
+    return objectives(context.net, objective_of, net)
+
+
+def _importance(
+    *, context: Context, net: Net, table: Schedule, decoder: Callable[..., Decoder]
+) -> tuple[Any, Any]:
+    options: dict[str, Any] = {"decoder": decoder, "axis_name": context.axis_name}
+    plain = ddpm.importance_objective(net, table, **options)
+    if not dropout(context.net):
+        return plain, plain
+    masked = ddpm.importance_objective(net, table, masked=train.masked, **options)
+    return masked, plain
+
+
+LOSSES: tables.Table = {"hybrid": _hybrid, "importance_vlb": _importance}
+"""Of a variance that is learned."""
 
 
 class _Wanted(NamedTuple):
@@ -174,7 +212,7 @@ def _of_classes(
         return parameterization.denoiser(table, f)
 
     def bounded(params: Params) -> _Reverse:
-        last = ddpm.variance.first_clipped
+        last = _last(variance, context.data)
         return _Reverse(of_label(params, null), variance, last)
 
     def drawn(params: Params) -> _Reverse:
@@ -193,7 +231,13 @@ def _of_classes(
             net, table, null_label=null, drop=wanted.drop, **kind
         )
 
-    return _Reading(net, objective_of, bounded, drawn)
+    return _Reading(objectives(context.net, objective_of, net), bounded, drawn)
+
+
+def _last(variance: Variance, data: Prepared) -> Variance:
+    """The small variance ends in 0; of levels no one ends in another, as published."""
+    is_density = variance is ddpm.large and not data.levels
+    return variance if is_density else ddpm.variance.first_clipped
 
 
 def _moved(step: Step) -> Callable[[Variance], Step]:

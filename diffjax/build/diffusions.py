@@ -4,16 +4,18 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
-from diffjax.build.model import Context, Model, expect_whole, objectives
-from diffjax.core import schedules
+from diffjax.build.model import Context, Model, Process, expect_whole, objectives
+from diffjax.core import schedules, times
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
 from diffjax.d3pm.objective import unguided
+from diffjax.data import text
 from diffjax.types import Array, Net, Objective, Params
 
 FRAMES = 32
@@ -36,15 +38,34 @@ STEPS: tables.Table = {
     "heun": lambda: ddpm.heun,
     "plms": lambda: ddpm.plms,
 }
+TIMES: tables.Table = {"uniform": times.uniform, "stratified": times.stratified}
+
+
+def _timed(loss: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(*, times: str = "uniform") -> Callable[..., Any]:
+        tables.among("model.loss.times", times, TIMES)
+        return functools.partial(loss, times=TIMES[times])
+
+    return timed
+
+
 LOSSES: tables.Table = {
-    "vb": lambda: d3pm.vb_loss,
-    "hybrid": lambda *, lam: functools.partial(d3pm.hybrid_loss, lam=lam),
-    "cross_entropy": lambda: d3pm.cross_entropy,
-    "absorbing": lambda: d3pm.absorbing_loss,
+    "vb": _timed(d3pm.vb_loss),
+    "hybrid": lambda *, lam=None: functools.partial(d3pm.hybrid_loss, lam=lam),
+    "cross_entropy": _timed(d3pm.cross_entropy),
+    "absorbing": _timed(d3pm.absorbing_loss),
 }
+
+
+def _absorbing_level(*, betas: np.ndarray, K: int, level: int) -> Any:
+    tables.number("model.transitions.level", level, least=0, whole=True)
+    return d3pm.transitions.absorbing(betas, K, mask=level)
+
+
 FAMILIES: tables.Table = {
     "uniform": d3pm.transitions.uniform,
     "absorbing": d3pm.transitions.absorbing,
+    "absorbing_level": _absorbing_level,
     "gaussian": d3pm.transitions.gaussian,
     "banded": d3pm.transitions.banded,
 }
@@ -84,16 +105,19 @@ def d3pm_model(
     loss: Any = "vb",
     predict: Any = d3pm.predict.joint,
     steps: int | None = None,
+    infill: str | None = None,
 ) -> Model:
     r"""Denoising diffusion of categories: levels or tokens.
 
         {"name": "d3pm", "schedule": {...}, "transitions": "uniform", "loss": "vb", ...}
 
-    The mask of absorbing transitions is a category more than the data have.
+    The mask of absorbing transitions is a category more than the data have; that of
+    "absorbing_level" is one of theirs, a grey for example.
 
     Args: context: Context.  schedule: of SCHEDULES, for its betas.  transitions: of
         FAMILIES.  loss: of LOSSES.  predict: of CHOICES.  steps: for sampling, all T if
-        None.
+        None.  infill: of samples, the letters to keep, with _ for those to draw; of all
+        if None.
     Returns: Model.
     """
     data = context.data
@@ -108,6 +132,10 @@ def d3pm_model(
     guided: dict[str, Any] = {"guide": guide if masked else unguided}
 
     cost = tables.make("model.loss", LOSSES, loss)
+    drawn: dict[str, Any] = {"predict": predict, "ts": ts}
+    if infill is not None:
+        given_text = text.template(infill, data.alphabet, length=data.shape[0])
+        drawn["known"], drawn["known_mask"] = given_text
 
     def objective_of(net: Net) -> Objective:
         return d3pm.objective(net, family, loss=cost, **guided)
@@ -116,15 +144,26 @@ def d3pm_model(
         params: Params, rng: Array, size: tuple[int, ...], *, every: int
     ) -> tuple[Array, Array]:
         denoise = guided["guide"](d3pm_net(net, params))
-        options: dict[str, Any] = {"predict": predict, "ts": ts, "every": every}
-        return d3pm.samplers.trajectory(denoise, family, rng, size, **options)
+        return d3pm.samplers.trajectory(
+            denoise, family, rng, size, every=every, **drawn
+        )
 
     return Model(
         *objectives(context.net, objective_of, net),
-        d3pm.sampler(net, family, data.shape, predict=predict, ts=ts, **guided),
+        d3pm.sampler(net, family, data.shape, **drawn, **guided),
         d3pm_bound(net, family, predict=predict, **guided),
         chain_of(walk, steps or family.T, data.shape),
+        process=_process(family),
     )
+
+
+def _process(family: d3pm.process.Transitions) -> Process:
+    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
+        gumbel = jax.random.gumbel(rng, (*x_0.shape, family.K), mode="high")
+        return d3pm.diffuse(family, x_0, gumbel, t)
+
+    start = jnp.asarray(0)
+    return Process(family.T, diffuse, lambda t: family.matrix(start, t))
 
 
 def chain_of(

@@ -11,6 +11,7 @@ from diffjax.build.data import Prepared
 from diffjax.build.models import Model
 from diffjax.build.training import Devices
 from diffjax.train.averages import Decay
+from diffjax.train.guards import Guard
 
 KEYS = (
     "seed",
@@ -37,6 +38,7 @@ class Experiment(NamedTuple):
     model: Model.
     optimizer: of optax.
     averages: of the parameters, by name.
+    guard: which steps to skip.
     plan: what happens when.
     devices: how the run is laid out.
     """
@@ -45,6 +47,7 @@ class Experiment(NamedTuple):
     model: Model
     optimizer: optax.GradientTransformation
     averages: Mapping[str, Decay]
+    guard: Guard
     plan: train.Plan
     devices: Devices
 
@@ -52,7 +55,7 @@ class Experiment(NamedTuple):
 def experiment(config: Mapping[str, Any]) -> Experiment:
     r"""Build all that a configuration names; nothing is trained or written.
 
-        config -> data, model, optimizer, averages, plan, devices
+        config -> data, model, optimizer, averages, guard, plan, devices
 
     Args: config: of nested literals, its keys KEYS.
     Returns: Experiment.
@@ -61,6 +64,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     laid_out = training.layout(config["devices"])
     training.check_batch(config["batch_size"], laid_out.micro_batches)
     optimizer = training.optimizer(config["optimizer"], config["steps"])
+    guard = training.guard(config["optimizer"])
     averages = training.ema(config["ema"])
     prepared = data.prepare(config["data"])
     axis_name = laid_out.layout.axis_name
@@ -77,7 +81,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
             f"expected sample_every = 0, got {config['sample_every']}: nothing can be "
             f"drawn from model {tables.name(config['model'])!r}"
         )
-    return Experiment(prepared, model, optimizer, averages, plan, laid_out)
+    return Experiment(prepared, model, optimizer, averages, guard, plan, laid_out)
 
 
 def check(config: Mapping[str, Any]) -> None:

@@ -2,20 +2,45 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffjax import hvae, vae, vq
-from diffjax.build import nets, tables
-from diffjax.build.data import Prepared
-from diffjax.build.model import Coder, Context, Model, expect_whole, objectives
-from diffjax.core import likelihoods
+from diffjax.build import decoders, nets, tables
+from diffjax.build.model import Coder, Context, Latent, Model, objectives
 from diffjax.core.batching import of_example
-from diffjax.core.bounds import Bound
-from diffjax.types import Array, Batch, Params
+from diffjax.core.bounds import Bound, importance_bound
+from diffjax.types import Array, Batch, Net, Objective, Params
+
+
+def _elbo(*, beta: float = 1.0) -> Callable[..., Array]:
+    tables.number("model.loss.beta", beta, least=0)
+    return functools.partial(vae.elbo_loss, beta=beta)
+
+
+def _weighted(loss: Callable[..., Array]) -> Callable[..., Callable[..., Array]]:
+    def weighted(*, num: int) -> Callable[..., Array]:
+        tables.number("model.loss.num", num, least=1, whole=True)
+        return functools.partial(loss, num=num)
+
+    return weighted
+
+
+def _resampled(*, num: int, kept: int) -> Callable[..., Array]:
+    tables.number("model.loss.kept", kept, least=1, whole=True)
+    return functools.partial(_weighted(vae.resampled_iwae_loss)(num=num), kept=kept)
+
+
+LOSSES: tables.Table = {
+    "elbo": _elbo,
+    "resampled_iwae": _resampled,
+    "iwae": _weighted(vae.iwae_loss),
+    "dreg": _weighted(vae.dreg_loss),
+}
+"""Of the VAE; what is reported is the bound, whichever of them is trained on."""
 
 
 def vae_model(
@@ -23,54 +48,81 @@ def vae_model(
     context: Context,
     latent: int,
     likelihood: str = "bernoulli",
-    beta: float = 1.0,
+    loss: Any = "elbo",
+    elbo_steps: int = 0,
     sigma: float = 0.1,
 ) -> Model:
     r"""A VAE with one Gaussian latent.
 
-        {"name": "vae", "latent": 8, "likelihood": "bernoulli", "beta": 1.0}
+        {"name": "vae", "latent": 50, "loss": {"name": "iwae", "num": 50}}
 
     Args: context: Context.  latent: its channels.  likelihood: "bernoulli" for bits,
-        "categorical" for levels, "gaussian" for reals.  beta: weight of the rate.
-        sigma: of "gaussian".
+        "categorical" or "discretized_logistic" for levels, "gaussian" for reals.
+        loss: of LOSSES.  elbo_steps: steps that are trained on the bound before the
+        loss.  sigma: of "gaussian".
     Returns: Model.
     """
-    said = _said(context.data, likelihood, sigma)
+    said, shape = (
+        decoders.of_entries(context.data, likelihood, sigma),
+        context.data.shape,
+    )
     tables.number("model.latent", latent, least=1, whole=True)
     enc, dec, places = nets.pair(
-        context.net, context.data.shape, 2 * latent, said.shape
+        context.net, shape, 2 * latent, said.shape, levels=decoders.levels(context.data)
     )
-    loss = functools.partial(vae.elbo_loss, beta=beta)
-    of_nets = functools.partial(vae.objective, likelihood=said.log_prob, loss=loss)
+    tables.number("model.elbo_steps", elbo_steps, least=0, whole=True)
+    cost = tables.make("model.loss", LOSSES, loss)
+    of_loss = functools.partial(vae.objective, likelihood=said.log_prob)
+
+    def of_nets(enc: Net, dec: Net) -> Objective:
+        found = of_loss(enc, dec, loss=cost)
+        if not elbo_steps:
+            return found
+        return vae.replaced(of_loss(enc, dec), found, at=elbo_steps)
+
     return Model(
         *objectives(context.net, of_nets, enc, dec),
         vae.sampler(dec, (*places, latent), draw=said.draw),
         vae.net_bound(enc, dec, likelihood=said.log_prob),
+        latent=Latent(
+            (*places, latent),
+            functools.partial(vae.bind, enc, dec),
+            said.log_prob,
+            said.draw,
+        ),
+        nll=lambda num: vae.net_nll(enc, dec, num=num, likelihood=said.log_prob),
     )
 
 
 def hvae_model(
-    *, context: Context, likelihood: str = "bernoulli", sigma: float = 0.1
+    *,
+    context: Context,
+    likelihood: str = "bernoulli",
+    sigma: float = 0.1,
+    mixtures: int = 10,
 ) -> Model:
-    r"""A top-down hierarchical VAE of images.
+    r"""A top-down hierarchical VAE.
 
         {"name": "hvae", "likelihood": "categorical"}
 
-    Args: context: Context.  likelihood, sigma: as for `vae_model`.
+    Args: context: Context.  likelihood, sigma: as for `vae_model`, or
+        "logistic_mixture" for levels of RGB images.  mixtures: of logistics.
     Returns: Model.
     """
     data = context.data
-    said = _said(data, likelihood, sigma)
+    said = decoders.of_image(data, likelihood, sigma, mixtures)
     # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
-    channels = (int(np.prod((*data.shape[2:], *said.shape))),)
-    parts = nets.top_down(context.net, data.shape, channels)
+    channels = (int(np.prod(said.shape[2:])),)
+    parts = nets.top_down(
+        context.net, data.shape, channels, levels=decoders.levels(data)
+    )
     stack = hvae.LadderNets(*parts)
 
     def log_prob(x: Array, decoded: Array) -> Array:
-        return said.log_prob(x, decoded.reshape(*x.shape, *said.shape))
+        return said.log_prob(x, decoded.reshape(said.shape))
 
     def draw(rng: Array, decoded: Array) -> Array:
-        return said.draw(rng, decoded.reshape(*data.shape, *said.shape))
+        return said.draw(rng, decoded.reshape(said.shape))
 
     def sampler(params: Params, rng: Array, num: int) -> Array:
         _, decode, _ = hvae.ladder_of(stack, params)
@@ -83,7 +135,21 @@ def hvae_model(
         )
 
     objective = hvae.ladder_objective(stack, likelihood=log_prob)
-    return Model(objective, objective, sampler, bound)
+    nll = functools.partial(_ladder_nll, stack, log_prob)
+    return Model(objective, objective, sampler, bound, nll=nll)
+
+
+def _ladder_nll(
+    stack: hvae.LadderNets, log_prob: Callable[..., Array], num: int
+) -> Callable[[Params, Array, Batch], Array]:
+    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob, num=num)
+
+    def nll(params: Params, rng: Array, batch: Batch) -> Array:
+        encode, decode, features = hvae.ladder_of(stack, params)
+        log_w = weigh(encode, decode, rng, batch["x"], features=features)
+        return -importance_bound(log_w)
+
+    return nll
 
 
 def vqvae_model(
@@ -105,11 +171,10 @@ def vqvae_model(
         averages.
     Returns: Model.
     """
-    said = _said(context.data, likelihood, sigma)
+    data, said = context.data, decoders.of_entries(context.data, likelihood, sigma)
     # The averages are of a whole batch, so no example can have masks of its own.
-    enc, dec, places = nets.pair(
-        context.net, context.data.shape, latent, said.shape, fixed={"dropout": 0.0}
-    )
+    fixed: dict[str, Any] = {"levels": decoders.levels(data), "fixed": {"dropout": 0.0}}
+    enc, dec, places = nets.pair(context.net, data.shape, latent, said.shape, **fixed)
     quantizer, prior = vq.quantizers.vector(K), vq.prior.uniform(K)
     objective = vq.ema_objective(
         enc,
@@ -121,13 +186,16 @@ def vqvae_model(
         axis_name=context.axis_name,
     )
 
-    def codes(params: Params, batch: Batch) -> Array:
+    def bind(params: Params) -> tuple[vq.likelihood.Encode, vq.likelihood.Decode]:
         latent = of_example(enc, params["enc"])
 
-        def of_one(x: Array) -> Array:
+        def encode(x: Array) -> Array:
             return quantizer.apply(params["codebook"], latent(x)).codes
 
-        return jax.vmap(of_one)(batch["x"])
+        return encode, vq.trained.example_decoder(dec, quantizer, params)
+
+    def codes(params: Params, batch: Batch) -> Array:
+        return jax.vmap(bind(params)[0])(batch["x"])
 
     return Model(
         objective,
@@ -136,6 +204,7 @@ def vqvae_model(
         vq.trained.net_bound(enc, dec, quantizer, likelihood=said.log_prob),
         trained=lambda params, memory: {**params, "codebook": memory.codebook},
         coder=Coder(K, codes),
+        latent=Latent(places, bind, said.log_prob, said.draw),
     )
 
 
@@ -164,40 +233,3 @@ def usage(counts: np.ndarray) -> dict[str, Any]:
         "used": float(vq.usage.used(found)),
         "counts": counts.tolist(),
     }
-
-
-class _Said(NamedTuple):
-    """What a decoder says of each entry: (), or (K,) numbers; and what they mean."""
-
-    shape: tuple[int, ...]
-    log_prob: Callable[[Array, Array], Array]
-    draw: Callable[[Array, Array], Array]
-
-
-def _said(data: Prepared, likelihood: str, sigma: float) -> _Said:
-    # Bits and reals are shown as their means, as papers do: grey says more than noise.
-    table = {
-        "bernoulli": _Said(
-            (), likelihoods.bernoulli, lambda rng, logits: jax.nn.sigmoid(logits)
-        ),
-        "categorical": _Said(
-            (data.levels,), likelihoods.categorical, vae.samplers.draw_categorical
-        ),
-        "gaussian": _Said(
-            (), vae.decoders.gaussian_with(sigma), lambda rng, mean: mean
-        ),
-    }
-    tables.among("model.likelihood", likelihood, table)
-    if likelihood == "bernoulli" and not data.bits:
-        raise ValueError(
-            f"expected bits for a bernoulli likelihood, got {data.name} with other "
-            "values; make `binarize` or `binarize_dynamic` one of data.transforms"
-        )
-    if likelihood == "categorical":
-        expect_whole(data, "a categorical likelihood")
-    elif data.whole:
-        raise ValueError(
-            f"expected real numbers for a {likelihood} likelihood, got the integers of "
-            f"{data.name}; make `symmetric` or `unit` one of data.transforms"
-        )
-    return table[likelihood]

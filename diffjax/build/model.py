@@ -1,6 +1,6 @@
 """What a model is to the commands, and what it is built from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from diffjax import train
@@ -40,6 +40,34 @@ class Coder(NamedTuple):
     codes: Callable[[Params, Batch], Array]
 
 
+class Process(NamedTuple):
+    """The forward process of a diffusion, to look at.
+
+    T: its steps.
+    diffuse: (rng, x_0 [...], t []) -> x_t [...], of one example.
+    matrix: t [] -> the law of x_t given each x_0, [K, K]; None of real values.
+    """
+
+    T: int
+    diffuse: Callable[[Array, Array, Array], Array]
+    matrix: Callable[[Array], Array] | None = None
+
+
+class Latent(NamedTuple):
+    """The one layer of latents of a model, for another model to be its prior.
+
+    shape: of the latent of one example.
+    bind: params -> (encode, decode) of one example, as the chapter's bound takes them.
+    log_prob: (x, decoded) -> log p(x | latent) [] nats.
+    draw: (rng, decoded) -> x.
+    """
+
+    shape: tuple[int, ...]
+    bind: Callable[[Params], tuple[Callable[..., Any], Callable[..., Any]]]
+    log_prob: Callable[[Array, Array], Array]
+    draw: Callable[[Array, Array], Array]
+
+
 class Model(NamedTuple):
     """All that the commands need to know of a model.
 
@@ -51,6 +79,12 @@ class Model(NamedTuple):
     trained: (params, memory) -> the params that these take.
     error: of its reconstructions, if it has no bound.
     coder: Coder, or None.
+    process: Process, or None.
+    latent: Latent, or None.
+    frozen: (params of the first stage, batches of training data) -> the memory that
+        training begins with; None for a model of one stage.
+    nll: k -> ((params, rng, batch) -> -log p(x) [B] nats, by k draws for each example),
+        or None if it has no importance weights.
     """
 
     objective: Objective | StatefulObjective
@@ -61,6 +95,10 @@ class Model(NamedTuple):
     trained: Callable[[Params, Any], Params] = lambda params, memory: params
     error: Error | None = None
     coder: Coder | None = None
+    process: Process | None = None
+    latent: Latent | None = None
+    frozen: Callable[[Params, Iterable[Batch]], Any] | None = None
+    nll: Callable[[int], Callable[[Params, Array, Batch], Array]] | None = None
 
 
 class Context(NamedTuple):
@@ -88,10 +126,21 @@ def objectives(
     Returns: two of Objective, the same one twice if nothing is dropped.
     """
     plain = objective_of(*nets)
+    return (train.dropped(objective_of, *nets) if dropout(spec) else plain), plain
+
+
+def dropout(spec: Any) -> float:
+    r"""The share of units that a configuration drops in training.
+
+        0 <= rate < 1
+
+    Args: spec: of the networks, with "dropout" or without.
+    Returns: rate (no unit).
+    """
     rate = spec.get("dropout", 0.0) if isinstance(spec, Mapping) else 0.0
     if not tables.number("net.dropout", rate, least=0) < 1:
         raise ValueError(f"expected net.dropout < 1, got {rate}; try 0.1")
-    return (train.dropped(objective_of, *nets) if rate else plain), plain
+    return rate
 
 
 def expect_whole(data: Prepared, reader: str) -> None:

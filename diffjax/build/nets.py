@@ -3,18 +3,34 @@
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 
 from diffjax.build import tables
 from diffjax.d3pm import heads as laws
-from diffjax.nets import conv, dit, heads, ladder, layers, mlp, transformer, unet, vdm
+from diffjax.nets import (
+    conv,
+    dense_ladder,
+    dit,
+    embeddings,
+    heads,
+    ladder,
+    layers,
+    mlp,
+    transformer,
+    unet,
+    vdm,
+)
 
 CHOICES: tables.Choices = {
+    "time_features": {"sin_cos": embeddings.sin_cos, "cos_sin": embeddings.cos_sin},
     "condition": {"additive": unet.additive, "film": unet.film},
     "attend": {"attend": layers.attend, "flash": layers.flash_attend},
     "dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
     "param_dtype": {"float32": jnp.float32, "bfloat16": jnp.bfloat16},
 }
+VECTOR = 8
+"""Numbers by which a dense network knows a category, one without an order."""
 WITHOUT = {"num_classes": 0}
 """Labels are the model's matter: of a network alone, better refused than ignored."""
 DENOISERS: tables.Table = {
@@ -26,10 +42,14 @@ DENOISERS: tables.Table = {
 """(x [B, ...], t [B]) -> [B, ...]."""
 CATEGORICAL: tables.Table = {
     "transformer": transformer.Transformer,
+    "mlp": mlp.ResidualMLP,
+    "logistic_mlp": mlp.ResidualMLP,
     "unet": unet.UNet,
     "logistic_unet": unet.UNet,
 }
 """(x integer [B, ...], t [B]) -> logits [B, ..., K]."""
+CAUSAL: tables.Table = {"transformer": transformer.CausalTransformer}
+"""x integer [B, ...] -> logits [B, ..., K] of each entry from those before it."""
 
 
 def denoiser(
@@ -69,14 +89,30 @@ def categorical(spec: Any, shape: tuple[int, ...], K: int) -> Any:
     """
     _images(spec, shape, ("unet", "logistic_unet"))
     name = tables.name(spec)
-    each = {"unet": K, "logistic_unet": 2}.get(name, 1)
-    given = {"out_channels": shape[-1] * each, "K": K, **WITHOUT}
-    net = tables.make("net", CATEGORICAL, spec, given=given, choices=CHOICES)
-    if name == "unet":
-        return heads.Logits(heads.Levels(K), net, K)
-    if name == "logistic_unet":
+    logistic = name in ("logistic_unet", "logistic_mlp")
+    channels = shape[-1] * (2 if logistic else K)
+    given = {"out_channels": channels, "shape": (*shape[:-1], channels), "K": K}
+    net = tables.make(
+        "net", CATEGORICAL, spec, given={**given, **WITHOUT}, choices=CHOICES
+    )
+    if logistic:
         return heads.Logistic(heads.Levels(K), net, K, laws.truncated_logistic)
-    return net
+    if name == "transformer":
+        return net
+    read = heads.Tokens(K, VECTOR) if name == "mlp" else heads.Levels(K)
+    return heads.Logits(read, net, K)
+
+
+def causal(spec: Any, K: int) -> Any:
+    r"""A network that reads from left to right, in the order of the axes.
+
+        x integer [B, ...] -> logits [B, ..., K]
+
+    Args: spec: of the configuration.  K: categories.
+    Returns: Net.
+    """
+    given = {"K": K, **WITHOUT}
+    return tables.make("net", CAUSAL, spec, given=given, choices=CHOICES)
 
 
 def pair(
@@ -85,6 +121,7 @@ def pair(
     channels: int,
     said: tuple[int, ...],
     *,
+    levels: int = 0,
     fixed: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Any, tuple[int, ...]]:
     r"""An encoder and a decoder.
@@ -93,28 +130,36 @@ def pair(
 
     Args: spec: of the configuration.  shape: of one example.  channels: of the
         encoder's output.  said: what the decoder says of each entry: () or (K,).
-        fixed: options that are not the configuration's to choose.
+        levels: of x where it is integers, else 0.  fixed: options that are not the
+        configuration's to choose.
     Returns: encoder, decoder, and the shape [...] of a latent without its last axis.
     """
     _images(spec, shape, ("conv",))
     given = {"shape": shape, "channels": channels, "said": said, **(fixed or {})}
     enc, dec, places = tables.make("net", PAIRS, spec, given=given)
-    # What is said of each entry is a law over its levels: then x is these integers.
-    enc = heads.Reading(heads.Levels(said[0]), enc) if said else enc
+    enc = heads.Reading(heads.Levels(levels), enc) if levels else enc
     return enc, dec, places
 
 
-def top_down(spec: Any, shape: tuple[int, ...], said: tuple[int, ...]) -> ladder.Parts:
+def top_down(
+    spec: Any, shape: tuple[int, ...], said: tuple[int, ...], *, levels: int = 0
+) -> ladder.Parts:
     r"""The networks of a hierarchical VAE.
 
-        x [B, H, W, C] -> L latents -> [B, H, W, *said]
+        x [B, *shape] -> L latents -> [B, *shape[:2], *said]
 
     Args: spec: of the configuration; "depths" are (enc, dec, pool) from the data
-        upwards.  shape: of one example.  said: what the decoder says of each pixel.
+        upwards, of "mlp" "latents" are their lengths.  shape: of one example.  said:
+        what the decoder says of each pixel.
+        levels: of x where it is integers, else 0.
     Returns: Parts.
     """
-    _images(spec, shape, tuple(LADDERS))
-    return tables.make("net", LADDERS, spec, given={"shape": shape, "said": said})
+    _images(spec, shape, ("ladder",))
+    parts = tables.make("net", LADDERS, spec, given={"shape": shape, "said": said})
+    if not levels:
+        return parts
+    read = nn.Sequential([heads.Levels(levels), parts.features])
+    return parts._replace(features=read)
 
 
 def _dense(
@@ -139,13 +184,17 @@ def _convolutional(
     said: tuple[int, ...],
     widths: tuple[int, ...] = (128, 256),
     blocks: int = 2,
+    vectors: int = 1,
     dropout: float = 0.0,
 ) -> tuple[Any, Any, tuple[int, ...]]:
+    tables.number("net.vectors", vectors, least=1, whole=True)
     sizes: dict[str, Any] = {"widths": widths, "blocks": blocks, "dropout": dropout}
-    enc = conv.Encoder(channels=channels, **sizes)
+    enc = conv.Encoder(channels=vectors * channels, **sizes)
     dec = conv.Decoder(shape=(*shape, *said), **sizes)
     places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
-    return enc, dec, places
+    if vectors == 1:
+        return enc, dec, places
+    return heads.Apart(enc, vectors), heads.Joined(dec), (*places, vectors)
 
 
 def _ladder(
@@ -169,9 +218,19 @@ def _ladder(
     )
 
 
+def _dense_ladder(
+    *,
+    shape: tuple[int, ...],
+    said: tuple[int, ...],
+    latents: tuple[int, ...] = (16, 8, 4),
+    width: int = 96,
+) -> ladder.Parts:
+    return dense_ladder.top_down((*shape[:2], *said), latents, width=width)
+
+
 PAIRS: tables.Table = {"mlp": _dense, "conv": _convolutional}
 """x [B, ...] -> [B, ..., channels], and back."""
-LADDERS: tables.Table = {"ladder": _ladder}
+LADDERS: tables.Table = {"ladder": _ladder, "mlp": _dense_ladder}
 
 
 def _images(spec: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from diffjax import train
 from diffjax.build import tables
-from diffjax.train import averages, devices
+from diffjax.train import averages, devices, guards
 
 OPTIMIZERS: tables.Table = {
     "adam": optax.adam,
@@ -17,7 +18,7 @@ OPTIMIZERS: tables.Table = {
     "sgd": optax.sgd,
 }
 """Beside their own options, each has these:"""
-BESIDE = ("learning_rate", "warmup", "decay", "clip")
+BESIDE = ("learning_rate", "warmup", "decay", "clip", "skip")
 
 
 class Devices(NamedTuple):
@@ -39,8 +40,9 @@ def optimizer(spec: Any, steps: int) -> optax.GradientTransformation:
         {"name": ..., "learning_rate": ..., "warmup": 0, "decay": "none", "clip": 0.0}
 
     Args: spec: warmup, steps in which the rate rises from 0; decay, "cosine" or
-        "linear" to 0 at the end; clip, of the gradient's global norm, 0 for none.
-        steps: of the run.
+        "linear" to 0 at the end, "rsqrt" as 1 / sqrt(step) from the warm-up on; clip,
+        of the gradient's global norm, 0 for none; skip, as for `guard`.  steps: of the
+        run.
     Returns: an optax transformation (no unit).
     """
     spec = {"name": spec} if isinstance(spec, str) else dict(spec)
@@ -52,10 +54,25 @@ def optimizer(spec: Any, steps: int) -> optax.GradientTransformation:
     warmup = spec.pop("warmup", 0)
     tables.number("optimizer.warmup", warmup, least=0, whole=True)
     clip = tables.number("optimizer.clip", spec.pop("clip", 0.0), least=0)
+    spec.pop("skip", None)
     schedule = _schedule(rate, warmup, spec.pop("decay", "none"), steps)
     given = {"learning_rate": schedule}
     found = tables.make("optimizer", OPTIMIZERS, spec, given=given, beside=BESIDE)
     return optax.chain(optax.clip_by_global_norm(clip), found) if clip else found
+
+
+def guard(spec: Any) -> guards.Guard:
+    r"""Which steps the optimizer of a configuration skips.
+
+        {"name": ..., "skip": 0.0, ...}
+
+    Args: spec: skip, the norm from which a gradient is too large, before it is clipped;
+        0 for what is unusual in the run itself.
+    Returns: Guard (no unit).
+    """
+    most = 0.0 if isinstance(spec, str) else spec.get("skip", 0.0)
+    tables.number("optimizer.skip", most, least=0)
+    return guards.below(most) if most else guards.adaptive()
 
 
 def ema(spec: Mapping[str, Any]) -> dict[str, averages.Decay]:
@@ -130,11 +147,13 @@ def _schedule(rate: float, warmup: int, decay: str, steps: int) -> optax.Schedul
         raise ValueError(
             f"expected optimizer.warmup < steps, got {warmup} of {steps}; shorten it"
         )
+    start = max(warmup, 1)
     table = {
         "none": optax.constant_schedule(rate),
         "cosine": optax.cosine_decay_schedule(rate, rest),
         "linear": optax.linear_schedule(rate, 0.0, rest),
+        "rsqrt": lambda step: rate * jnp.sqrt(start / (start + step)),
     }
     tables.among("optimizer.decay", decay, table)
-    rise = optax.linear_schedule(0.0, rate, max(warmup, 1))
+    rise = optax.linear_schedule(0.0, rate, start)
     return optax.join_schedules([rise, table[decay]], [warmup])

@@ -18,7 +18,10 @@ examples:
   diffjax sample runs/digits --num 64
   diffjax sample runs/digits --num 64 --steps 50 --sampler ddim
   diffjax sample runs/classes --num 64 --label 3 --guidance 2.0
+  diffjax sample runs/text --infill "the ____ of the ________"
   diffjax evaluate runs/digits
+  diffjax evaluate runs/digits --samples 1000
+  diffjax evaluate runs/vae_mnist --split test --importance-samples 500
   diffjax report runs/*
   diffjax report runs/* --html report.html
 
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
-    from diffjax.cli import commands
+    from diffjax.cli import commands, drawing, evaluating
 
     if args.command == "train":
         hosts = commands.Hosts(args.coordinator, args.hosts, args.host)
@@ -68,13 +71,23 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
     elif args.command == "sample":
         told = {"steps": args.steps, "step": args.sampler}
         told |= {"label": args.label, "guidance": args.guidance}
-        wish = commands.Wish(args.num, args.seed, args.chunk, told)
+        told |= {"infill": args.infill}
+        wish = drawing.Wish(args.num, args.seed, args.chunk, told)
         if args.from_diffusers:
-            commands.sample_pretrained(args.from_diffusers, wish, args.out)
+            drawing.sample_pretrained(args.from_diffusers, wish, args.out)
         else:
-            commands.sample(args.run, wish, args.out)
+            drawing.sample(args.run, wish, args.out)
     elif args.command == "evaluate":
-        commands.evaluate(args.run, args.seed, args.batch_size, args.num)
+        wanted = evaluating.Wish(
+            args.seed,
+            args.batch_size,
+            args.num,
+            args.samples,
+            args.features,
+            args.split,
+            args.importance_samples,
+        )
+        evaluating.evaluate(args.run, wanted)
     elif args.command == "report":
         commands.report(args.run, args.html)
     else:
@@ -98,11 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_train(command("train", "train a configuration, or go on with a run"))
     _add_sample(command("sample", "draw from a run, or from a diffusers checkpoint"))
-    evaluate = command("evaluate", "the bound on log p(x) of the test split")
-    evaluate.add_argument("run", metavar="DIR", help="directory of the run")
-    evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--batch-size", type=int, default=64)
-    evaluate.add_argument("--num", type=int, help="only the first so many examples")
+    _add_evaluate(command("evaluate", "the bound on log p(x) of the test split"))
     report = command("report", "the last metrics of runs, side by side")
     report.add_argument("run", nargs="+", metavar="DIR", help="directories of runs")
     report.add_argument("--html", metavar="FILE", help="write a page of all there is")
@@ -121,6 +130,23 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--host", type=int, help="which is this, with --coordinator")
 
 
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument("run", metavar="DIR", help="directory of the run")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--batch-size", type=int, default=64)
+    evaluate.add_argument("--num", type=int, help="only the first so many examples")
+    evaluate.add_argument(
+        "--samples", type=int, help="so many against the data: Frechet distance, ..."
+    )
+    evaluate.add_argument("--split", help="of the data, not the configuration's")
+    evaluate.add_argument(
+        "--importance-samples", type=int, help="draws for -log p(x), of a vae or hvae"
+    )
+    evaluate.add_argument(
+        "--features", metavar="FILE", help="Python with features(x), not a classifier"
+    )
+
+
 def _add_sample(sample: argparse.ArgumentParser) -> None:
     where = sample.add_mutually_exclusive_group(required=True)
     where.add_argument("run", nargs="?", metavar="DIR", help="directory of the run")
@@ -132,6 +158,7 @@ def _add_sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--sampler", help="ancestral, ddim, dpm_solver_pp, heun, plms")
     sample.add_argument("--label", type=int, help="class, of a model of classes")
     sample.add_argument("--guidance", type=float, help="towards the class (1)")
+    sample.add_argument("--infill", metavar="TEXT", help="to complete, _ for a letter")
     sample.add_argument("--out", help="directory to write to, DIR/samples by default")
 
 

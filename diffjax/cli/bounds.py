@@ -68,6 +68,35 @@ def errors(run: Run, seed: int, *, batch_size: int, num: int) -> Iterator[Moment
     return _walk(run, seed, _size(run, batch_size), num, see, nothing)
 
 
+def likelihoods(
+    run: Run, seed: int, *, batch_size: int, num: int, draws: int
+) -> Iterator[Moments]:
+    r"""The negative log likelihood of the first test examples, as it goes on.
+
+        -log p(x_i) by so many draws of the latents, their noise from (seed, i)
+
+    In constant memory, whatever the number of draws of a VAE.
+
+    Args: run, seed, batch_size, num: as for `over`.  draws: of each example.
+    Returns: iterator of Moments of [], nats.
+    """
+    nll = run.experiment.model.nll
+    if nll is None:
+        raise ValueError(
+            "expected a model with importance weights (vae, hvae) for "
+            f"--importance-samples, got {run.config['model']['name']}; leave it out "
+            "for the bound alone"
+        )
+    of_batch = nll(draws)
+
+    def see(seen: Moments, params, keys, batch, mask) -> Moments:
+        found = of_batch(params, keys, batch)
+        return moments.update(moments.squares, seen, found, mask=mask)
+
+    nothing = moments.zero(moments.squares, ())
+    return _walk(run, seed, _size(run, batch_size), num, see, nothing)
+
+
 def estimates(seen: Seen, dims: int) -> dict[str, tuple[summary.Estimate, str]]:
     r"""Means and standard errors, and bits/dim of what is a code length.
 

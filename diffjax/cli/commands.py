@@ -1,13 +1,11 @@
 """What the commands do."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from diffjax.build import tables
+from diffjax.cli import told
 
 
 class Hosts(NamedTuple):
@@ -23,22 +21,6 @@ class Hosts(NamedTuple):
     number: int | None
 
 
-class Wish(NamedTuple):
-    """What is wanted of `sample`.
-
-    num: samples.
-    seed: of all of them.
-    chunk: drawn at once.
-    model: options of the model to set otherwise, None to leave them: steps of the
-        chain, its step, label and guidance.
-    """
-
-    num: int
-    seed: int
-    chunk: int
-    model: Mapping[str, Any]
-
-
 def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> None:
     r"""Train a configuration, or go on with the run in `workdir`.
 
@@ -49,174 +31,11 @@ def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> No
     Returns: nothing (no unit).
     """
     from diffjax import train as engine
-    from diffjax.cli import configs
+    from diffjax.cli import configs, training
 
     config = configs.load(file, overrides)
     engine.connect(coordinator=hosts.coordinator, num=hosts.num, index=hosts.number)
-    import jax
-
-    from diffjax import build
-    from diffjax.cli import events
-
-    experiment = build.experiment(config)
-    batches: Any = build.data.batches(
-        experiment.data,
-        config["seed"],
-        batch_size=config["batch_size"],
-        host=jax.process_index(),
-        hosts=jax.process_count(),
-    )
-    engine.train(
-        experiment.model.objective,
-        experiment.optimizer,
-        jax.random.key(config["seed"]),
-        batches,
-        workdir=workdir,
-        plan=experiment.plan,
-        config=config,
-        layout=experiment.devices.layout,
-        averages=experiment.averages,
-        micro_batches=experiment.devices.micro_batches,
-        events=events.of_config(config, experiment, Path(workdir)),
-    )
-    batches.close()
-
-
-def sample(directory: str, wish: Wish, out: str | None) -> None:
-    r"""Draw from a trained run.
-
-        out/samples.{npz, png, txt}, out/samples.gif of the chain
-
-    Args: directory: of the run.  wish: Wish.  out: directory, else that of the run.
-    Returns: nothing (no unit).
-    """
-    _check(wish)
-    from diffjax.cli import pictures, runs
-
-    given = {key: value for key, value in wish.model.items() if value is not None}
-    run = runs.read(directory, model=given)
-    model, shown = run.experiment.model, run.experiment.data
-    if model.sampler is None:
-        raise ValueError(
-            f"expected a model to draw from, got {run.config['model']['name']}, which "
-            "has no prior; `diffjax evaluate` says how well it reconstructs"
-        )
-    mesh = run.experiment.devices.layout.mesh
-    draw = runs.by_example(mesh, model.sampler, min(wish.chunk, wish.num))
-    parts = runs.chunks(draw, run.params, wish.seed, wish.num)
-    x = np.concatenate(list(_shown(parts, wish.num, "sample")))
-    chain = None
-    if model.chain is not None:
-        few = min(wish.num, 16)
-        chain = runs.by_example(mesh, model.chain, few)(run.params, wish.seed, 0)[:few]
-    folder = Path(out) if out else Path(directory) / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "samples.npz", x=x)
-    paths = pictures.save(folder, "samples", shown, x, chain)
-    _written([folder / "samples.npz", *paths])
-
-
-def sample_pretrained(directory: str, wish: Wish, out: str | None) -> None:
-    r"""Draw from a published network of Hugging Face diffusers.
-
-        out/samples.{npz, png}
-
-    Args: directory: of a DDPM or DDIM pipeline.  wish: Wish.  out: directory, else
-        samples/ here.
-    Returns: nothing (no unit).
-    """
-    _check(wish)
-    from diffjax.build import pretrained
-    from diffjax.cli import pictures, runs
-
-    for key in ("label", "guidance"):
-        if wish.model[key] is not None:
-            raise ValueError(
-                f"expected no --{key} with --from-diffusers, got {wish.model[key]}; "
-                "these networks know of no classes"
-            )
-    steps, step = wish.model["steps"], wish.model["step"]
-    found = pretrained.load(directory, steps=steps, step=step)
-    draw = runs.by_example(found.mesh, found.sampler, min(wish.chunk, wish.num))
-    parts = runs.chunks(draw, found.params, wish.seed, wish.num)
-    x = np.concatenate(list(_shown(parts, wish.num, "sample")))
-    folder = Path(out or "samples")
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "samples.npz", x=x)
-    tiles = np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8)
-    _written([folder / "samples.npz", pictures.save_png(folder / "samples.png", tiles)])
-
-
-def evaluate(directory: str, seed: int, batch_size: int, num: int | None) -> None:
-    r"""The bound on log p(x) of a run, on the test split.
-
-        mean and standard error of each term; directory/evaluation.json
-
-    An autoencoder has no likelihood: of it, the error of its reconstructions.
-
-    Args: directory: of the run.  seed: of the noise in the bound.  batch_size: examples
-        at once.  num: only the first so many, all if None.
-    Returns: nothing (no unit).
-    """
-    tables.number("--batch-size", batch_size, least=1, whole=True)
-    if num is not None:
-        tables.number("--num", num, least=2, whole=True)
-    from diffjax.cli import results, runs
-
-    run = runs.read(directory)
-    data = run.experiment.data
-    total = min(num or data.test.num, data.test.num)
-    print(f"{data.name}: {total} test examples, step {run.step}")
-    about = {
-        "step": run.step,
-        "examples": total,
-        "seed": seed,
-        "data": data.name,
-        "dims": math.prod(data.shape),
-        "parameters": runs.num_parameters(run),
-    }
-    has_bound = run.experiment.model.error is None
-    look = _bound if has_bound else _reconstructions
-    found, more = look(run, seed, batch_size, total)
-    _written([results.save_evaluation(Path(directory), {**about, **more}, found)])
-
-
-def _bound(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
-    """The bound's terms by name, and the usage of codes if there are any."""
-    from diffjax import build
-    from diffjax.cli import bounds
-
-    steps = bounds.over(run, seed, batch_size=batch_size, num=num)
-    *_, seen = _counted(steps, num, lambda seen: seen.terms.elbo)
-    found = bounds.estimates(seen, math.prod(run.experiment.data.shape))
-    _tell({name: found[name] for name in ("bits/dim", "-elbo", "rate", "distortion")})
-    if not seen.counts.size:
-        return found, {}
-    codes = build.latents.usage(np.asarray(seen.counts))
-    print(
-        f"  {'codes used':<12} {codes['used']:12.1%} of {seen.counts.size}, "
-        f"perplexity {codes['perplexity']:.1f}"
-    )
-    return found, {"codes": codes}
-
-
-def _reconstructions(run: Any, seed: int, batch_size: int, num: int) -> tuple[Any, Any]:
-    """The error of a model without a likelihood, by name."""
-    from diffjax.cli import bounds
-    from diffjax.evaluate import summary
-
-    steps = bounds.errors(run, seed, batch_size=batch_size, num=num)
-    *_, seen = _counted(steps, num, lambda seen: seen)
-    unit = run.experiment.model.error.unit
-    found = {"reconstruction error": (summary.estimate(seen), unit)}
-    print("  an autoencoder has no likelihood; how well it reconstructs:")
-    _tell(found)
-    return found, {}
-
-
-def _tell(found: Mapping[str, Any]) -> None:
-    for name, ((mean, error), unit) in found.items():
-        print(f"  {name:<12} {mean:12.4f} +- {error:.4f} {unit}")
+    training.run(config, Path(workdir))
 
 
 def report(directories: Sequence[str], html: str | None) -> None:
@@ -244,7 +63,7 @@ def report(directories: Sequence[str], html: str | None) -> None:
     if html is not None:
         from diffjax.cli import page
 
-        _written([page.save(Path(html), directories)])
+        told.written([page.save(Path(html), directories)])
 
 
 def listing() -> None:
@@ -261,36 +80,6 @@ def listing() -> None:
         for name, options in entries.items():
             print(f"  {name:<24} {options}".rstrip())
         print()
-
-
-def _check(wish: Wish) -> None:
-    tables.number("--num", wish.num, least=1, whole=True)
-    tables.number("--chunk", wish.chunk, least=1, whole=True)
-    tables.number("--seed", wish.seed, least=0, whole=True)
-
-
-def _shown(parts: Iterable[Any], total: int, unit: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=unit, disable=None, leave=False) as bar:
-        for part in parts:
-            bar.update(len(part))
-            yield part
-
-
-def _counted(
-    steps: Iterable[Any], total: int, moments_of: Callable[[Any], Any]
-) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="example", disable=None, leave=False) as bar:
-        for seen in steps:
-            bar.update(int(moments_of(seen).num) - bar.n)
-            yield seen
-
-
-def _written(paths: Sequence[Path]) -> None:
-    print("wrote " + ", ".join(map(str, paths)))
 
 
 def _cell(value: Any) -> str:

@@ -2,20 +2,19 @@
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from diffjax.cli import details, shown
-from diffjax.cli.numbers import MISSING, number, with_error
-from diffjax.cli.results import last
+from diffjax.cli import details, forward, pictures, shown
+from diffjax.cli import table as tables
+from diffjax.cli.forward import Forward
+from diffjax.cli.numbers import MISSING, with_error
 from diffjax.cli.shown import Shown
 from diffjax.cli.style import CSS
+from diffjax.cli.table import Table
 from diffjax.train.metrics import replace
-
-HARMLESS = {"flatten", "tokens", "symmetric", "flip"}
-"""Transforms that leave a code length comparable."""
 
 
 def save(path: Path, directories: Sequence[str]) -> Path:
@@ -41,13 +40,13 @@ def save(path: Path, directories: Sequence[str]) -> Path:
 def html(runs: Sequence[Shown]) -> str:
     r"""The page.
 
-        the table, code lengths, samples, chains, then each run by itself
+        the table, code lengths, samples, forward, chains, then each run by itself
 
     Args: runs: of `shown.read`.
     Returns: HTML (no unit).
     """
-    parts = [table(runs), lengths(runs), samples(runs), chains(runs)]
-    parts.append(details.section(runs))
+    parts = [table(runs), lengths(runs), samples(runs)]
+    parts += [forwards(runs), chains(runs), details.section(runs)]
     count = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -60,43 +59,16 @@ def html(runs: Sequence[Shown]) -> str:
 
 
 def table(runs: Sequence[Shown]) -> str:
-    r"""The runs, a line each.
+    r"""The runs, a line each, and the data themselves; a table for each data set.
 
-        model, data, parameters, rate, distortion, bits/dim, scores, last loss
+        model, parameters, rate, distortion, bits/dim, scores
 
     Args: runs: as for `html`.
     Returns: HTML (no unit).
     """
-    columns = [
-        ("model", "", "word"),
-        ("data", "", "word"),
-        ("parameters", "", "num"),
-        ("step", "", "num"),
-        ("loss", "last", "num"),
-        ("test loss", "last", "num"),
-        ("rate", "nats", "num"),
-        ("distortion", "nats", "num"),
-        ("bits/dim", "± s.e.", "num"),
-    ]
-    measured = dict.fromkeys((s.metric, s.features) for r in runs for s in r.scores)
-    columns += [(metric, features, "num") for metric, features in measured]
-    head = "".join(
-        f'<th class="{kind}">{escape(name)}<small>{escape(unit)}</small></th>'
-        for name, unit, kind in columns
-    )
-    lines = []
-    for run in runs:
-        cells = "".join(
-            f'<td class="{kind}{" none" * (cell == MISSING)}" data-name='
-            f'"{escape(name)}">{escape(cell)}</td>'
-            for (name, _, kind), cell in zip(
-                columns, _cells(run, measured), strict=True
-            )
-        )
-        lines.append(f"<tr><td>{_name(run)}</td>{cells}</tr>")
-    return (
-        f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    return "".join(
+        f"<h2>{escape(name)}</h2>{_table(tables.of_runs(group))}"
+        for name, group in tables.by_data(runs).items()
     )
 
 
@@ -111,7 +83,7 @@ def lengths(runs: Sequence[Shown]) -> str:
     groups: dict[str, list[Shown]] = {}
     for run in runs:
         if "bits/dim" in run.evaluation:
-            groups.setdefault(_comparable(run), []).append(run)
+            groups.setdefault(tables.comparable(run), []).append(run)
     if not groups:
         return ""
     cards = "".join(
@@ -121,8 +93,10 @@ def lengths(runs: Sequence[Shown]) -> str:
     return (
         '<h2>Code lengths</h2><p class="soft">Bits per dimension of the test split: '
         '<i class="key rate"></i>rate, what the latents cost, and '
-        '<i class="key distortion"></i>distortion, what is left to say of x. Only runs '
-        f'in one box compare.</p><div class="grid">{cards}</div>'
+        '<i class="key distortion"></i>distortion, what is left to say of x. '
+        '<i class="key floor"></i>The line is learning by heart, log2 of the number of '
+        "training examples, which of other data says nothing. Only runs in one box "
+        f'compare.</p><div class="grid">{cards}</div>'
     )
 
 
@@ -136,7 +110,7 @@ def samples(runs: Sequence[Shown]) -> str:
     """
     figures = []
     for run in sorted(runs, key=lambda run: run.picture is None):
-        told = f"<figcaption><b>{_name(run)}</b> {escape(_model(run))}"
+        told = f"<figcaption><b>{_name(run)}</b> {escape(tables.model(run))}"
         told += "</figcaption>"
         if run.picture is not None:
             figures.append(("", f"{image(run.picture, run.name)}{told}"))
@@ -145,6 +119,31 @@ def samples(runs: Sequence[Shown]) -> str:
             figures.append((" wide", f"<pre>{text}</pre>{told}"))
     inside = "".join(f'<figure class="card{w}">{f}</figure>' for w, f in figures)
     return f'<h2>Samples</h2><div class="grid samples">{inside}</div>' * bool(inside)
+
+
+def forwards(runs: Sequence[Shown]) -> str:
+    r"""How data become noise, and the law of it where it is a matrix.
+
+        x_t ~ q(x_t | x_0),    Q_bar_t = Q_1 Q_2 ... Q_t
+
+    Args: runs: as for `html`.
+    Returns: HTML, "" if there are none (no unit).
+    """
+    drawn = [
+        f"<h3>{_name(run)}</h3>{_forward(run.name, run.forward)}"
+        for run in runs
+        if run.forward is not None
+    ]
+    cards = "".join(f'<div class="card">{part}</div>' for part in drawn)
+    told = (
+        '<p class="soft">Test examples, x<sub>t</sub> drawn from q(x<sub>t</sub> | '
+        "x<sub>0</sub>). Of categories also Q̄<sub>t</sub>, whose row x<sub>0</sub> is "
+        "the law of x<sub>t</sub>: white 0, dark 1.</p>"
+    )
+    return (
+        f'<h2>From data to noise</h2>{told}<div class="grid two">{cards}</div>'
+        * bool(cards)
+    )
 
 
 def chains(runs: Sequence[Shown]) -> str:
@@ -161,12 +160,7 @@ def chains(runs: Sequence[Shown]) -> str:
         if run.frames:
             number = len(run.frames)
             told = ["x_T", *[""] * (number - 2), "x_0"][-number:]
-            strip = "".join(
-                f"<figure>{image(frame, f'{run.name}, {i + 1} of {number}')}"
-                f"<span>{_subscript(name)}</span></figure>"
-                for i, (frame, name) in enumerate(zip(run.frames, told, strict=True))
-            )
-            found.append(f'{title}<div class="strip">{strip}</div>')
+            found.append(title + _strip(run.name, run.frames, told))
         elif run.chain:
             text = "\n\n".join(map(escape, run.chain))
             found.append(f"{title}<pre>{text}</pre>")
@@ -186,57 +180,80 @@ def image(png: bytes, told: str) -> str:
     return f'<img alt="{escape(told)}" src="data:image/png;base64,{data}">'
 
 
+def _table(found: Table) -> str:
+    head = "".join(
+        f'<th class="{kind}">{escape(name)}<small>{escape(unit)}</small></th>'
+        for name, unit, kind in found.columns
+    )
+    lines = []
+    for name, cells, measured in found.rows:
+        told = "".join(
+            f'<td class="{column.kind}{" none" * (cell == MISSING)}" data-name='
+            f'"{escape(column.name)}">{escape(cell)}</td>'
+            for column, cell in zip(found.columns, cells, strict=True)
+        )
+        kind = "" if measured else ' class="floor"'
+        lines.append(f"<tr{kind}><td>{_broken(name)}</td>{told}</tr>")
+    return (
+        f'<div class="card scroll"><table><thead><tr><th>run</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
 def _name(run: Shown) -> str:
-    return escape(run.name).replace("_", "_<wbr>")
+    return _broken(run.name)
+
+
+def _broken(name: str) -> str:
+    """A name that may go on in the next line, after any _ of it."""
+    return escape(name).replace("_", "_<wbr>")
+
+
+def _strip(
+    name: str, pngs: Sequence[bytes], labels: Sequence[str], *, kind: str = "strip"
+) -> str:
+    inside = "".join(
+        f"<figure>{image(png, f'{name}, {i + 1} of {len(pngs)}')}"
+        f"<span>{_subscript(label)}</span></figure>"
+        for i, (png, label) in enumerate(zip(pngs, labels, strict=True))
+    )
+    return f'<div class="{kind}">{inside}</div>'
+
+
+def _forward(name: str, found: Forward) -> str:
+    parts = []
+    labels = [f"t = {t}" for t in found.ts]
+    six = partial(_strip, kind="strip six")
+    if found.tiles.size:
+        parts.append(six(name, list(map(pictures.png, found.tiles)), labels))
+    if found.pieces.size:
+        width = max(map(len, labels))
+        told = zip(labels, found.pieces, strict=True)
+        text = "\n".join(f"{label:<{width}}  {piece}" for label, piece in told)
+        parts.append(f"<pre>{escape(text)}</pre>")
+    if found.matrices.size:
+        drawn = [pictures.png(forward.heat(each)[None]) for each in found.matrices]
+        parts.append(six(f"{name}, Q", drawn, [f"Q̄_{t}" for t in found.ts]))
+    return "".join(parts)
 
 
 def _subscript(name: str) -> str:
     letter, _, index = name.partition("_")
-    return f"{letter}<sub>{index}</sub>" if index else "&nbsp;"
-
-
-def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:
-    found, newest = run.evaluation, last(run.rows)
-    size = found.get("parameters")
-    scores = {(s.metric, s.features): (s.value, s.standard_error) for s in run.scores}
-    return [
-        _model(run),
-        str(run.config["data"]["name"]),
-        MISSING if size is None else f"{size:,}",
-        str(newest.get("step", MISSING)),
-        number(newest.get("loss")),
-        number(newest.get("eval_loss")),
-        *(number(_mean(found, name)) for name in ("rate", "distortion")),
-        with_error(*_of(found, "bits/dim")),
-        *(with_error(*scores.get(key, (None, None))) for key in measured),
-    ]
-
-
-def _model(run: Shown) -> str:
-    model = run.config["model"]
-    kind = model.get("transitions")
-    kind = kind.get("name") if isinstance(kind, dict) else kind
-    return " ".join(filter(None, [str(model["name"]), kind]))
-
-
-def _comparable(run: Shown) -> str:
-    data, model = run.config["data"], run.config["model"]
-    steps = [*data.get("once", ()), *data.get("transforms", ())]
-    names = [step["name"] if isinstance(step, dict) else step for step in steps]
-    changed = [name for name in names if name not in HARMLESS]
-    if model.get("likelihood") == "gaussian":
-        changed.append("densities")
-    dims = run.evaluation.get("dims")
-    return ", ".join([str(data["name"]), *changed, *([f"D = {dims}"] if dims else [])])
+    return f"{letter}<sub>{index}</sub>" if index else letter or "&nbsp;"
 
 
 def _bars(group: Sequence[Shown]) -> str:
-    means = [_mean(run.evaluation, "bits/dim") for run in group]
+    means = [tables.part(run.evaluation, "bits/dim")[0] for run in group]
     most = max((m for m in means if math.isfinite(m)), default=1.0)
+    known = next(filter(math.isfinite, map(tables.memorisation, group)), None)
+    mark = ""
+    if known is not None:
+        most = max(most, known)
+        mark = f'<i class="floor" style="left:{100 * known / most:.2f}%"></i>'
     lines = []
     for run, bits in zip(group, means, strict=True):
         found = run.evaluation
-        nats = [_mean(found, name) for name in ("rate", "distortion")]
+        nats = [tables.part(found, name)[0] for name in ("rate", "distortion")]
         parts = ""
         if math.isfinite(bits) and sum(nats) > 0 and min(nats) >= 0:
             shares = [100 * bits / most * part / sum(nats) for part in nats]
@@ -245,18 +262,9 @@ def _bars(group: Sequence[Shown]) -> str:
                 f'<i class="{name}" style="width:{share:.2f}%"></i>'
                 for name, share in zip(names, shares, strict=True)
             )
-        told = with_error(*_of(found, "bits/dim"))
+        told = with_error(*tables.part(found, "bits/dim"))
         lines.append(
-            f'<div class="length"><b>{_name(run)}</b>'
-            f'<div class="track">{parts}</div><span class="num">{told}</span></div>'
+            f'<div class="length"><b>{_name(run)}</b><div class="track">{parts}{mark}'
+            f'</div><span class="num">{told}</span></div>'
         )
     return "".join(lines)
-
-
-def _of(found: Any, name: str) -> tuple[Any, Any]:
-    part = found.get(name, {})
-    return part.get("mean"), part.get("se")
-
-
-def _mean(found: Any, name: str) -> Any:
-    return _of(found, name)[0]

@@ -1,7 +1,7 @@
 """The numbers that a run has to show, as files in its directory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from diffjax.evaluate import record
 from diffjax.evaluate.record import Record
 from diffjax.evaluate.summary import Estimate
-from diffjax.train.metrics import replace
+from diffjax.train.metrics import read, replace
 
 DIGITS = 7
 """Of what is computed in float32."""
@@ -30,13 +30,7 @@ def metrics(directory: Path) -> list[dict[str, Any]]:
             f"expected a run with metrics.jsonl, got {directory}; give the --workdir "
             "of diffjax train"
         )
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # cut short by a kill
-            continue
-    return rows
+    return read(path)
 
 
 def last(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -70,16 +64,30 @@ def evaluation(directory: Path) -> dict[str, Any]:
         ) from error
 
 
-def scores(directory: Path) -> list[Record]:
-    r"""What was measured of samples, if anything was.
+def scores(path: Path) -> list[Record]:
+    r"""What was measured, if anything was.
 
-        directory/scores.jsonl
+        records  <-  scores.jsonl of samples, floor.jsonl of the data themselves
 
-    Args: directory: of the run.
+    Args: path: of the file.
     Returns: a list of Record.
     """
-    path = directory / "scores.jsonl"
     return record.load(path) if path.is_file() else []
+
+
+def save_scores(path: Path, found: Sequence[Record]) -> Path:
+    r"""Write what was measured; numbers of other names stay.
+
+        path  <-  records
+
+    Args: path: of the file.  found: records, which replace those of their names.
+    Returns: the path (no unit).
+    """
+    new = {(each.metric, each.features) for each in found}
+    old = scores(path)
+    kept = [each for each in old if (each.metric, each.features) not in new]
+    record.save(path, [*kept, *found])
+    return path
 
 
 def save_evaluation(

@@ -1,62 +1,24 @@
-"""A trained run, read from its directory: JSON and arrays, no code."""
+"""What the commands do with a trained run: draw from it, on all devices."""
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from diffjax import build, train
-from diffjax.train import checkpoint, devices, rundir
+from diffjax.build.runs import Run, read, trained
 
-
-class Run(NamedTuple):
-    """What a run has come to.
-
-    config: JSON.
-    experiment: of the config, laid out on the devices that are here now.
-    params: that its sampler, bound and chain take; averaged, if it has averages.
-    step: of the checkpoint.
-    """
-
-    config: Mapping[str, Any]
-    experiment: build.Experiment
-    params: Any
-    step: int
-
-
-def read(directory: str, *, model: Mapping[str, Any] | None = None) -> Run:
-    r"""The newest intact checkpoint of a run.
-
-        config.json, checkpoints/<step>  ->  Run
-
-    Args: directory: of the run.  model: options of the model to set otherwise, for
-        sampling.
-    Returns: Run.
-    """
-    home = Path(directory)
-    if not (home / "config.json").is_file():
-        raise FileNotFoundError(
-            f"expected a run with config.json, got {directory}; give the --workdir of "
-            "diffjax train"
-        )
-    config = rundir.read_config(home)
-    # What it was trained on is of no matter here; what is here is.
-    here = {"devices": {"name": "mesh"}, "batch_size": jax.device_count()}
-    changed = {"model": {**config["model"], **(model or {})}}
-    experiment = build.experiment({**config, **here, **changed})
-    step = checkpoint.newest(home / "checkpoints", print)
-    if step is None:
-        raise FileNotFoundError(
-            f"expected a checkpoint in {home / 'checkpoints'}, got none; train longer"
-        )
-    with checkpoint.writer(home / "checkpoints", train.Keep()) as manager:
-        state, _ = checkpoint.restore(manager, step, _like(config, experiment))
-    return Run(config, experiment, trained(experiment, state), step)
+__all__ = [
+    "Run",
+    "by_example",
+    "chunks",
+    "noise_keys",
+    "num_parameters",
+    "read",
+    "trained",
+]
 
 
 def num_parameters(run: Run) -> int:
@@ -68,18 +30,6 @@ def num_parameters(run: Run) -> int:
     Returns: how many numbers (no unit).
     """
     return sum(leaf.size for leaf in jax.tree.leaves(run.params))
-
-
-def trained(experiment: build.Experiment, state: train.State) -> Any:
-    r"""The parameters to use of a state: their average, if there is one.
-
-        model.trained(averages["ema"] or params, memory)
-
-    Args: experiment: Experiment.  state: of its training.
-    Returns: params, a pytree (units of the model).
-    """
-    params = state.averages.get("ema", state.params)
-    return experiment.model.trained(params, state.memory)
 
 
 def by_example(
@@ -137,15 +87,3 @@ def chunks(
         part = draw(params, seed, done)[: num - done]
         done += len(part)
         yield part
-
-
-def _like(config: Mapping[str, Any], experiment: build.Experiment) -> Any:
-    batch: Any = build.data.first(experiment.data, batch_size=jax.device_count())
-    make = partial(
-        train.init_state,
-        experiment.model.objective,
-        experiment.optimizer,
-        jax.random.key(config["seed"]),
-        averages=experiment.averages,
-    )
-    return devices.abstract(experiment.devices.layout, make, batch)

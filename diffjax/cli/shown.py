@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diffjax.cli import results
+from diffjax.cli import forward, results
+from diffjax.cli.forward import Forward
 from diffjax.evaluate.record import Record
 from diffjax.train import rundir
 
@@ -27,10 +28,12 @@ class Shown(NamedTuple):
     rows: of its metrics.
     evaluation: JSON, or {}.
     scores: of its samples.
+    floor: of the data themselves, as if they were samples.
     picture: PNG of samples, or None.
     frames: PNGs of a chain, noisiest first.
     pieces: of text drawn.
     chain: one text, noisiest first.
+    forward: Forward, the other way, or None.
     """
 
     name: str
@@ -38,16 +41,18 @@ class Shown(NamedTuple):
     rows: list[dict[str, Any]]
     evaluation: Mapping[str, Any]
     scores: list[Record]
+    floor: list[Record]
     picture: bytes | None
     frames: list[bytes]
     pieces: list[str]
     chain: list[str]
+    forward: Forward | None
 
 
 def read(directories: Sequence[str]) -> list[Shown]:
     r"""Runs, from their directories alone.
 
-        config.json, metrics.jsonl, evaluation.json, scores.jsonl, samples/
+        config.json, metrics.jsonl, evaluation.json, {scores, floor}.jsonl, samples/
 
     Args: directories: of runs.
     Returns: a list of Shown.
@@ -71,11 +76,13 @@ def _read(name: str, path: Path) -> Shown:
         config=rundir.read_config(path),
         rows=rows,
         evaluation=results.evaluation(path),
-        scores=results.scores(path),
+        scores=results.scores(path / "scores.jsonl"),
+        floor=results.scores(path / "floor.jsonl"),
         picture=_picture(path / "samples"),
         frames=_frames(path / "samples" / "samples.gif"),
         pieces=pieces,
         chain=chain,
+        forward=forward.read(path),
     )
 
 

@@ -33,6 +33,7 @@ p { margin: 0 0 14px; max-width: 75ch; }
 .samples { grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr)); }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }
 .runs { gap: 20px; }
+.two { grid-template-columns: repeat(auto-fill, minmax(min(100%, 480px), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figcaption { margin-top: 8px; overflow-wrap: anywhere; }
 figcaption b { color: var(--ink); font-weight: 600; }
@@ -43,6 +44,9 @@ img { display: block; max-width: 100%; height: auto; image-rendering: pixelated;
   display: grid; gap: 10px; margin-top: 10px;
   grid-template-columns: repeat(auto-fill, minmax(min(21%, 118px), 1fr));
 }
+.six img { box-shadow: 0 0 0 1px var(--hair); }
+.card > pre { margin-top: 10px; }
+.strip.six { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 .strip img { width: 100%; border-radius: 3px; }
 .strip span { color: var(--soft); font-size: 12px; }
 dl { display: grid; grid-template-columns: 1fr max-content; gap: 0; margin: 8px 0 0;
@@ -56,9 +60,9 @@ pre {
 }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 .scroll { overflow-x: auto; padding: 4px 6px; }
-th, td { padding: 8px 10px; text-align: right; border-bottom: 1px solid var(--hair); }
+th, td { padding: 8px 8px; text-align: right; border-bottom: 1px solid var(--hair); }
 th { color: var(--soft); font-weight: 500; font-size: 13px; vertical-align: bottom; }
-th small { display: block; font-size: 11px; }
+th small { display: block; font-size: 11px; white-space: normal; }
 th:first-child, td:first-child, th.word, td.word { text-align: left; }
 td:first-child { font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
@@ -67,7 +71,12 @@ tr:last-child td { border-bottom: 0; }
 .length b { font-weight: 500; overflow-wrap: anywhere; }
 .track { display: flex; height: 18px; background: var(--track); border-radius: 4px;
   overflow: hidden; }
+.track { position: relative; }
 .track i { display: block; }
+.track .floor { position: absolute; top: 0; bottom: 0; width: 2px; }
+.floor, .key.floor { background: var(--ink); }
+.key.floor { width: 2px; margin-left: 4px; }
+tr.floor { background: none; color: var(--soft); font-style: italic; }
 .rate, .key.rate { background: var(--orange); }
 .distortion, .key.distortion { background: var(--blue); }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 2px;
@@ -102,6 +111,7 @@ svg .level { stroke: var(--orange); stroke-width: 1.4; stroke-dasharray: 5 4; }
   .samples { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px; }
   .samples .card { padding: 9px 10px; }
   .samples .wide { grid-column: 1 / -1; }
+  .strip.six { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   .length { grid-template-columns: 1fr max-content; }
   .length .track { grid-column: 1 / -1; order: 3; }
 }

@@ -40,6 +40,26 @@ class Bound(NamedTuple):
         return -self.reconstruction
 
 
+def stacked(reconstruction: Array, log_q: Array, inner: Bound) -> Bound:
+    r"""The bound of a model whose prior is a model with a bound of its own.
+
+        log p(x) >= E_q [ log p(x | z) - log q(z | x) + log p(z) ],
+        log p(z) >= inner.elbo
+
+    So z is a layer below those of the inner model, and costs the divergence
+    log q(z | x) - inner.reconstruction: for codes the cost of the last step, for a
+    density a number that may be negative for one draw. Vahdat et al. 2021 (LSGM,
+    arXiv:2106.05931), section 3.
+
+    Args: reconstruction: [...] log p(x | z).  log_q: [...] log q(z | x), 0 where z is
+        certain.  inner: Bound of z, [...], [..., L], [...], in the unit of volume of q.
+    Returns: Bound of [...], [..., L + 1], [...]; nats.
+    """
+    own = (log_q - inner.reconstruction)[..., None]
+    divergences = jnp.concatenate([own, inner.divergences], axis=-1)
+    return Bound(reconstruction, divergences, inner.prior)
+
+
 def bits_per_dim(nats: Array, num_dims: int) -> Array:
     r"""A code length on the scale on which data sets are compared.
 

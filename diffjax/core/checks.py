@@ -87,6 +87,24 @@ def grid(T: int, ts: Any) -> Array:
     return jnp.asarray(values, jnp.int32)
 
 
+def unit_grid(ts: Any) -> Array:
+    """Return a grid of continuous time, after checking 1 = ts[0] > ... > ts[-1] = 0.
+
+    Args: ts: real [N + 1], a sequence or an array.
+    Returns: real [N + 1] (no unit).
+    """
+    if not is_concrete(ts):
+        return ts
+    values = np.asarray(ts)
+    ends = values.ndim == 1 and len(values) > 1 and (values[0], values[-1]) == (1, 0)
+    if not ends or (np.diff(values) >= 0).any():
+        raise ValueError(
+            f"expected ts real, descending from 1 to 0, got {ts}; for example "
+            "jnp.linspace(1, 0, 51)"
+        )
+    return jnp.asarray(values)
+
+
 def _short(values: np.ndarray) -> str:
     show: Callable[[np.ndarray], str] = lambda v: ", ".join(map(str, v))  # noqa: E731
     return (

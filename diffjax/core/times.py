@@ -1,8 +1,15 @@
 """Which steps t a batch trains on: functions of uniform noise, so keys stay outside."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 
 from diffjax.types import Array
+
+Steps = Callable[[Array, int], Array]
+"""(u [B] uniform on [0, 1), T) -> integer [B] in 1..T, each of them uniform."""
+Times = Callable[[Array], Array]
+"""u [B] uniform on [0, 1) -> real [B] in [0, 1), each of them uniform."""
 
 
 def uniform(u: Array, T: int) -> Array:

@@ -52,15 +52,14 @@ def divergence(
         log_p = categorical.at(logits, x) - _finite(log_mass[..., 0])
         return logspace.add(log_a + log_p, drawn(x))
 
-    at_0 = jnp.exp(exact(x_0)) * _log_ratio(exact(x_0), model(x_0))
+    exact_0, exact_t, model_0, model_t = exact(x_0), exact(x_t), model(x_0), model(x_t)
+    at_0 = _weighed(exact_0, _log_ratio(exact_0, model_0))
     spread = at_0 + _elsewhere(logits - _finite(log_mass), log_a, log_b + log_pi, x_0)
     replaced = log_beta + transitions.log_target(s, t)[x_t]
-    log_Z = logspace.add(log_alpha + exact(x_t), replaced)
-    log_Z_hat = logspace.add(log_alpha + model(x_t), replaced)
-    kept_cost = _weighed(
-        log_alpha + exact(x_t) - _finite(log_Z), _log_ratio(exact(x_t), model(x_t))
-    )
-    cost = kept_cost + _weighed(replaced - _finite(log_Z), spread)
+    log_Z = logspace.add(log_alpha + exact_t, replaced)
+    log_Z_hat = logspace.add(log_alpha + model_t, replaced)
+    kept = _weighed(log_alpha + exact_t - _finite(log_Z), _log_ratio(exact_t, model_t))
+    cost = kept + _weighed(replaced - _finite(log_Z), spread)
     believed = (log_Z_hat > -jnp.inf) & (log_mass[..., 0] > -jnp.inf)
     cost = jnp.where(believed, cost + _finite(log_Z_hat), jnp.inf)
     possible = log_Z > -jnp.inf

@@ -16,14 +16,13 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical, chain
 from diffjax.core import times as core_times
+from diffjax.core.times import Times
 from diffjax.d3pm import infill, vocabulary
 from diffjax.d3pm.predict import Denoise
 from diffjax.types import Array
 
 Alpha = Callable[[Array], Array]
 """t [] in [0, 1] -> the probability that a token is still itself, []."""
-Times = Callable[[Array], Array]
-"""u [B] uniform on [0, 1) -> real [B] in [0, 1), each of them uniform."""
 
 
 def linear(t: Array) -> Array:

@@ -9,21 +9,17 @@ All are summed over the positions of an example. The closed form for absorbing
 transitions is in `masked`, the losses in continuous time are in `continuous`.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from diffjax.core import categorical, chain
 from diffjax.core import times as core_times
+from diffjax.core.times import Steps
 from diffjax.d3pm import infill, likelihood, process, vocabulary
 from diffjax.d3pm import predict as predictions
 from diffjax.d3pm.predict import Denoise, Predict
 from diffjax.d3pm.process import Transitions
 from diffjax.types import Array
-
-Times = Callable[[Array, int], Array]
-"""(u [B] uniform on [0, 1), T) -> integer [B] in 1..T, each of them uniform."""
 
 
 def vb_loss(
@@ -33,7 +29,7 @@ def vb_loss(
     x_0: Array,
     *,
     predict: Predict = predictions.joint,
-    times: Times = core_times.uniform,
+    times: Steps = core_times.uniform,
     length_mask: Array | None = None,
 ) -> Array:
     r"""An unbiased estimate of -elbo from one step an example.
@@ -63,7 +59,7 @@ def cross_entropy(
     rng: Array,
     x_0: Array,
     *,
-    times: Times = core_times.uniform,
+    times: Steps = core_times.uniform,
     length_mask: Array | None = None,
 ) -> Array:
     r"""How well the data are guessed, every t alike.
@@ -90,7 +86,7 @@ def hybrid_loss(
     *,
     lam: float | None = None,
     predict: Predict = predictions.joint,
-    times: Times = core_times.uniform,
+    times: Steps = core_times.uniform,
     length_mask: Array | None = None,
 ) -> Array:
     r"""The bound, and a push towards guessing the data.
@@ -156,7 +152,7 @@ def noisy_batch(
     rng: Array,
     x_0: Array,
     *,
-    times: Times = core_times.uniform,
+    times: Steps = core_times.uniform,
     length_mask: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""A step and a noisy version for every example.
@@ -181,7 +177,7 @@ def noisy_batch(
 
 
 def keys_and_times(
-    transitions: Transitions, rng: Array, x_0: Array, times: Times
+    transitions: Transitions, rng: Array, x_0: Array, times: Steps
 ) -> tuple[Array, Array]:
     r"""A key for the noise of every example, and its step.
 

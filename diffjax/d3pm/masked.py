@@ -12,8 +12,8 @@ import jax.numpy as jnp
 
 from diffjax.core import categorical
 from diffjax.core import times as core_times
+from diffjax.core.times import Steps
 from diffjax.d3pm import infill, losses, vocabulary
-from diffjax.d3pm.losses import Times
 from diffjax.d3pm.predict import Denoise
 from diffjax.d3pm.process import Transitions
 from diffjax.types import Array
@@ -36,7 +36,7 @@ def absorbing_loss(
     rng: Array,
     x_0: Array,
     *,
-    times: Times = core_times.uniform,
+    times: Steps = core_times.uniform,
     length_mask: Array | None = None,
 ) -> Array:
     r"""The bound of absorbing diffusion: a weighted masked language model.
@@ -83,7 +83,7 @@ def masked_batch(
     rng: Array,
     x_0: Array,
     *,
-    times: Times = core_times.uniform,
+    times: Steps = core_times.uniform,
 ) -> tuple[Array, Array]:
     r"""`noisy_batch` of absorbing transitions, by a coin a token, not K numbers.
 

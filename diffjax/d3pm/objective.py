@@ -122,6 +122,8 @@ def sampler(
     predict: Predict = predictions.joint,
     ts: Any = None,
     guide: Guide = unguided,
+    known: Array | None = None,
+    known_mask: Array | None = None,
 ) -> Sampler:
     r"""Draw with a trained network.
 
@@ -130,15 +132,16 @@ def sampler(
     Austin et al. 2021, section 3.
 
     Args: net: as trained.  transitions: a family.  shape: of one example.  step,
-        predict, ts: as for `samplers.sample`.  guide: denoise -> denoise.
+        predict, ts, known, known_mask: as for `samplers.sample`.  guide: denoise ->
+        denoise.
     Returns: Sampler: (params, rng, num) -> integer [num, *shape] (category indices).
     """
 
     def draw(params: Params, rng: Array, num: int) -> Array:
         denoise, size = guide(example_net(net, params)), (num, *shape)
-        return samplers.sample(
-            denoise, transitions, rng, size, step=step, predict=predict, ts=ts
-        )
+        options: dict[str, Any] = {"step": step, "predict": predict, "ts": ts}
+        options |= {"known": known, "known_mask": known_mask}
+        return samplers.sample(denoise, transitions, rng, size, **options)
 
     return draw
 

@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffjax.core import categorical, chain
+from diffjax.core import categorical, chain, checks
 from diffjax.core import times as core_times
+from diffjax.core.times import Times
 from diffjax.d3pm import infill, vocabulary
-from diffjax.d3pm.continuous import Times, jump_cost
+from diffjax.d3pm.continuous import jump_cost
 from diffjax.d3pm.predict import Denoise
 from diffjax.types import Array
 
@@ -233,7 +234,7 @@ def sample(
             "expected correctors >= 0 and corrector_size > 0, got "
             f"{correctors} and {corrector_size}"
         )
-    K = len(process.log_pi)
+    ts, K = checks.unit_grid(ts), len(process.log_pi)
     fixed = infill.held(K, shape, known, known_mask, length_mask, pad)
 
     def backward(x: Array, t: Array) -> Array:

@@ -15,10 +15,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from diffjax.core import categorical, chain, checks
 from diffjax.core import times as core_times
+from diffjax.core.times import Times
 from diffjax.d3pm import infill, likelihood
 from diffjax.d3pm import predict as predictions
 from diffjax.d3pm.predict import Predict
@@ -30,8 +30,6 @@ Denoise = Callable[[Array, Array], Array]
 """(x_t integer [...], n integer [...]) -> logits [..., K] of p(x_0 | x_t, n)."""
 Jumped = Callable[[Array], Array]
 """t [] in [0, 1] -> F(t), the probability that a jump has happened; F(0) = 0."""
-Times = Callable[[Array], Array]
-"""u [B] uniform on [0, 1) -> real [B] in [0, 1), each of them uniform."""
 
 
 def linear(t: Array) -> Array:
@@ -188,7 +186,7 @@ def sample(
         what is given has not jumped.
     Returns: integer [B, ...] samples (category indices).
     """
-    _descending(ts)
+    ts = checks.unit_grid(ts)
     fixed = infill.held(jumps.K, shape, known, known_mask, length_mask, pad)
 
     def draw(rng: Array, x_n: Any) -> tuple[Array, Array]:
@@ -212,7 +210,7 @@ def sample(
         u = jax.random.uniform(keys[0], (*shape[1:], jumps.T))
         n = jnp.where(fixed.mask, 0, count(u, jumped(jnp.ones(()))))
         x, _ = start(jumps, keys[1], fixed)
-        return chain.reverse(step, keys[2], (x, n), jnp.asarray(ts), draw=draw)[0]
+        return chain.reverse(step, keys[2], (x, n), ts, draw=draw)[0]
 
     return jax.vmap(one)(chain.example_keys(rng, shape[0]), fixed)
 
@@ -223,19 +221,3 @@ def _everywhere(function: Callable[..., Array], *args: Array) -> Array:
     flat = [a.reshape(-1, *a.shape[len(shape) :]) for a in args]
     out = jax.vmap(function)(*flat)
     return out.reshape(*shape, *out.shape[1:])
-
-
-def _descending(ts: Any) -> None:
-    if not checks.is_concrete(ts):
-        return
-    values = np.asarray(ts)
-    if (
-        values.ndim != 1
-        or values[0] != 1
-        or values[-1] != 0
-        or (np.diff(values) >= 0).any()
-    ):
-        raise ValueError(
-            f"expected ts real, descending from 1 to 0, got {ts}; for example "
-            "jnp.linspace(1, 0, 51)"
-        )

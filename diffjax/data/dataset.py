@@ -29,7 +29,8 @@ class DataSet(NamedTuple):
     train, test: sources of examples; "x" is [*shape], raw: nothing is scaled yet.
     shape: of "x", one example.
     levels: K, the values of "x" are the integers 0 .. K-1; 0 if they are real numbers.
-    alphabet: the characters that tokens stand for, K of them; "" if it is no text.
+    alphabet: the characters, or pieces of words, that tokens stand for, K of them; ""
+        if it is no text.
     classes: "label" is one of 0 .. classes-1; 0 if there are no labels.
     """
 
@@ -38,7 +39,7 @@ class DataSet(NamedTuple):
     test: Source
     shape: tuple[int, ...]
     levels: int
-    alphabet: str = ""
+    alphabet: Sequence[str] = ""
     classes: int = 0
 
 
@@ -48,7 +49,7 @@ def of_sources(
     test: Source,
     *,
     levels: int,
-    alphabet: str = "",
+    alphabet: Sequence[str] = "",
     classes: int = 0,
 ) -> DataSet:
     r"""A data set whose every example is checked as it is read.

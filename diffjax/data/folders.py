@@ -99,7 +99,7 @@ def _decoded(files: list[Path]) -> list[np.ndarray]:
     if broken:
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         raise ValueError(
-            f"expected PNG or JPEG files, got {', '.join(broken[:NAMED])}{more}; remove "
-            "or replace what cannot be read"
+            f"expected PNG or JPEG files, got {', '.join(broken[:NAMED])}{more}; "
+            "remove or replace what cannot be read"
         )
     return images

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diffjax.data.dataset import Batch, DataSet, Example, Source, of_sources, stack
+from diffjax.data.prepared import prepared
 
 Resize = Callable[[np.ndarray], np.ndarray]
 """uint8 [H, W, C] -> uint8 [size, size, C]."""
@@ -92,7 +93,7 @@ def tfds(
         "train[:90%]"; test is "test" or else "validation".
     Returns: DataSet of levels [H, W, C].
     """
-    builder = _tfds_builder(name, data_dir)
+    builder = prepared(name, data_dir)
     features = builder.info.features
     if "image" not in features:
         raise ValueError(
@@ -172,27 +173,6 @@ def _pillow(function: Callable[[Any, Any], Any], size: int) -> Resize:
         return np.asarray(image)[..., None] if grey else np.asarray(image)
 
     return apply
-
-
-def _tfds_builder(name: str, data_dir: str | None) -> Any:
-    import tensorflow_datasets
-
-    try:
-        builder = tensorflow_datasets.builder(
-            name, data_dir=data_dir, file_format="array_record", try_gcs=False
-        )
-    except (tensorflow_datasets.core.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"expected a data set of TFDS or a built-in one, got {name!r}: {reason}"
-        ) from error
-    if not builder.is_prepared():
-        raise FileNotFoundError(
-            f"expected {name} below {builder.data_dir}, got nothing; set data_dir, or "
-            'download it: python -c "import tensorflow_datasets as tfds; tfds.builder('
-            f"'{name}', file_format='array_record').download_and_prepare()\""
-        )
-    return builder
 
 
 def _tfds_source(builder: Any, split: str, resize: Resize | None = None) -> Source:

@@ -1,7 +1,11 @@
 """Text as characters: built in, text8, and one's own files."""
 
+import gzip
+import lzma
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +13,8 @@ from diffjax.data.dataset import Batch, DataSet, Source, of_sources
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 """text8's alphabet: token 0 is the space, 1..26 are the letters."""
+GAP = "_"
+"""A character that is not known: masked in a chain, to be drawn in a template."""
 _DIGITS = dict(
     zip(
         "0123456789",
@@ -56,15 +62,19 @@ def text8(path: str, *, length: int = 256) -> DataSet:
     return _of_parts("text8", train, test, LETTERS, length)
 
 
-def letters(path: str, *, length: int = 256) -> DataSet:
+def letters(path: str, *, test: str | None = None, length: int = 256) -> DataSet:
     r"""One's own text in text8's alphabet.
 
         x = clean(text),    x in {0, ..., 26} [length]
 
-    Args: path: a file in UTF-8.  length: of one example.
+    Args: path: a file in UTF-8, plain or packed (.gz, .xz).  test: a file to test on,
+        else the last tenth of the first.  length: of one example.
     Returns: DataSet of tokens [length].
     """
-    return of_string(Path(path).name, clean(_read(path)), LETTERS, length=length)
+    name, text = Path(path).name, clean(_read(path))
+    if test is None:
+        return of_string(name, text, LETTERS, length=length)
+    return _of_parts(name, text, clean(_read(test)), LETTERS, length)
 
 
 def characters(path: str, *, length: int = 256) -> DataSet:
@@ -130,7 +140,7 @@ def encode(text: str, alphabet: str) -> np.ndarray:
     return tokens.astype(np.uint8 if len(alphabet) <= 256 else np.int32)
 
 
-def decode(x: np.ndarray, alphabet: str) -> str:
+def decode(x: np.ndarray, alphabet: Sequence[str]) -> str:
     r"""Tokens as characters.
 
         text_i = alphabet[x_i]
@@ -140,7 +150,36 @@ def decode(x: np.ndarray, alphabet: str) -> str:
     Args: x: integer [N].  alphabet: K characters.
     Returns: N characters (no unit).
     """
-    return "".join(alphabet[i] if 0 <= i < len(alphabet) else "_" for i in x)
+    return "".join(alphabet[i] if 0 <= i < len(alphabet) else GAP for i in x)
+
+
+def template(
+    text: str, alphabet: Sequence[str], *, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""A text with gaps: which characters are given, and where.
+
+        "the ____" -> known_i = the token of text_i, known_mask_i = (text_i is no gap)
+
+    What lies beyond its end is a gap too.
+
+    Args: text: at most `length` characters, "_" for a gap.  alphabet: K characters, ""
+        of data that are no text; one of pieces of words cannot be spelled in gaps.
+        length: of one example.
+    Returns: known integer [length], known_mask boolean [length] (category indices).
+    """
+    if not alphabet or not isinstance(alphabet, str):
+        raise ValueError(
+            "expected a model of letters to fill gaps in, got data without an "
+            "alphabet of them; leave out --infill"
+        )
+    if not 1 <= len(text) <= length:
+        raise ValueError(
+            f"expected a text of 1 to {length} characters to fill in, got {len(text)}; "
+            "the model was trained on so many"
+        )
+    known_mask = np.array([c != GAP for c in text.ljust(length, GAP)])
+    plain = text.replace(GAP, alphabet[0]).ljust(length, alphabet[0])
+    return encode(plain, alphabet).astype(np.int32), known_mask
 
 
 def _of_parts(name: str, train: str, test: str, alphabet: str, length: int) -> DataSet:
@@ -169,9 +208,16 @@ def _read(path: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"expected a text file, got {path}; give its path")
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(file.suffix, open)
     try:
-        return file.read_text(encoding="utf-8")
+        with opened(file, "rt", encoding="utf-8") as lines:
+            return lines.read()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"expected text in UTF-8, got {path}: {error}; convert it"
+        ) from error
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise ValueError(
+            f"expected a file that {file.suffix[1:]} packed, got {path}: {error}; "
+            "unpack it"
         ) from error

@@ -65,6 +65,21 @@ def symmetric(levels: int) -> Transform:
     )
 
 
+def centred(levels: int) -> Transform:
+    r"""Levels at the centres of equal bins of [-1, 1], for variational diffusion.
+
+        x' = (2 x + 1) / levels - 1
+
+    Kingma et al. 2021 (VDM, arXiv:2107.00630), published code.
+
+    Args: levels: K, at least 2.
+    Returns: Transform to "x" [...] in (-1, 1).
+    """
+    return _pixelwise(
+        lambda rng, x: (2 * x.astype(np.float32) + 1) / levels - 1, levels
+    )
+
+
 def unit(levels: int) -> Transform:
     r"""Levels as grey values.
 

@@ -16,12 +16,13 @@ from diffjax.ddpm import (
     solvers,
     times,
     variance,
+    variational,
     weights,
 )
+from diffjax.ddpm.importance import importance_objective, importance_vlb_loss
 from diffjax.ddpm.likelihood import bound, flow_log_prob
 from diffjax.ddpm.losses import (
     hybrid_loss,
-    importance_vlb_loss,
     simple_loss,
     v_loss,
     vlb_loss,
@@ -66,6 +67,7 @@ __all__ = [
     "heun_with_churn",
     "hybrid_loss",
     "hybrid_objective",
+    "importance_objective",
     "importance_vlb_loss",
     "invert",
     "large",
@@ -90,6 +92,7 @@ __all__ = [
     "transition",
     "v_loss",
     "variance",
+    "variational",
     "vlb_loss",
     "weights",
     "x_0_loss",

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from diffjax.core import chain
 from diffjax.core.schedules import Schedule
+from diffjax.core.times import Steps
 from diffjax.ddpm import guidance, losses, predict, samplers, times, weights
-from diffjax.ddpm.losses import Times
 from diffjax.ddpm.objective import example_net, regression
 from diffjax.ddpm.predict import Denoise, Parameterization
 from diffjax.ddpm.samplers import Step
@@ -25,7 +25,7 @@ def conditional_objective(
     drop: float = 0.1,
     parameterization: Parameterization = predict.EPS,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Objective:
     r"""Train one network for every class and for none, for classifier-free guidance.
 
@@ -96,7 +96,7 @@ def self_conditioned_objective(
     share: float = 0.5,
     parameterization: Parameterization = predict.EPS,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Objective:
     r"""Train a network that is also shown its own previous estimate of x_0.
 

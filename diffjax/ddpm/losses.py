@@ -1,23 +1,18 @@
 """Training losses of a denoiser: the mean over a batch; weights act here only."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from diffjax.core import chain, checks
 from diffjax.core.bounds import bits_per_dim
 from diffjax.core.schedules import Schedule
+from diffjax.core.times import Steps
 from diffjax.ddpm import predict, process, times, weights
 from diffjax.ddpm.likelihood import Decoder, discretized_decoder, divergence, prior
 from diffjax.ddpm.predict import Denoise, Parameterization
-from diffjax.ddpm.times import History, history_update, importance
 from diffjax.ddpm.variance import Variance, small
 from diffjax.ddpm.weights import Weight
 from diffjax.types import Array
-
-Times = Callable[[Array, int], Array]
-"""(u [B] uniform on [0, 1), T) -> integer [B] in 1..T, each of them uniform."""
 
 
 def simple_loss(
@@ -27,7 +22,7 @@ def simple_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""The loss of DDPM: how well the noise is guessed.
 
@@ -51,7 +46,7 @@ def x_0_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""How well the data is guessed.
 
@@ -74,7 +69,7 @@ def v_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""How well the velocity is guessed: the errors of x_0 and eps added up.
 
@@ -98,7 +93,7 @@ def matching_loss(
     x_0: Array,
     *,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""The squared error of any target, of a denoiser.
 
@@ -123,7 +118,7 @@ def vlb_loss(
     *,
     variance: Variance = small,
     decoder: Decoder | None = None,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""An unbiased estimate of -elbo from one step an example.
 
@@ -144,42 +139,6 @@ def vlb_loss(
     return jnp.mean(schedule.T * terms + at_T(schedule, x_0, jnp.asarray(schedule.T)))
 
 
-def importance_vlb_loss(
-    denoise: Denoise,
-    schedule: Schedule,
-    rng: Array,
-    x_0: Array,
-    history: History,
-    *,
-    variance: Variance = small,
-    decoder: Decoder | None = None,
-    axis_name: str | None = None,
-) -> tuple[Array, History]:
-    r"""`vlb_loss` with the steps that matter drawn more often, and their history.
-
-        L = E_{t ~ p} (T L_{t-1}) / (T p_t) + L_T,    p_t proportional to sqrt(E[L_t^2])
-
-    Nichol & Dhariwal 2021, eq. 18.
-
-    Args: as for `vlb_loss`.  history: `times.History`, its state so far.  axis_name: of
-        the devices among which the batch is split.
-    Returns: [] nats per example, and the History after this batch.
-    """
-    checks.floating("x_0", x_0)
-    u, eps = _draws(rng, x_0)
-    t, weight = importance(history, u)
-    x_t = jax.vmap(process.diffuse, in_axes=(None, 0, 0, 0))(schedule, x_0, eps, t)
-    x_0_hat = jax.vmap(denoise)(x_t, t)
-    terms = schedule.T * bound_terms(
-        schedule, x_0, x_0_hat, x_t, t, variance=variance, decoder=decoder
-    )
-    at_T = jax.vmap(prior, in_axes=(None, 0, None))
-    last = at_T(schedule, x_0, jnp.asarray(schedule.T))
-    seen = jax.lax.stop_gradient(terms)
-    history = history_update(history, t, seen, axis_name=axis_name)
-    return jnp.mean(weight * terms + last), history
-
-
 def hybrid_loss(
     denoise: Denoise,
     schedule: Schedule,
@@ -189,7 +148,7 @@ def hybrid_loss(
     variance: Variance,
     lam: float = 0.001,
     decoder: Decoder | None = None,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Array:
     r"""The simple loss for the mean and the bound for the variance.
 
@@ -261,7 +220,7 @@ def bound_terms(
 
 
 def noisy_batch(
-    schedule: Schedule, rng: Array, x_0: Array, *, times: Times = times.uniform
+    schedule: Schedule, rng: Array, x_0: Array, *, times: Steps = times.uniform
 ) -> tuple[Array, Array]:
     r"""A step and a noisy version for every example.
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
+from diffjax.core.times import Steps
 from diffjax.ddpm import (
     guidance,
     likelihood,
@@ -24,7 +25,6 @@ from diffjax.ddpm import (
 )
 from diffjax.ddpm import variance as variances
 from diffjax.ddpm.likelihood import Decoder
-from diffjax.ddpm.losses import Times
 from diffjax.ddpm.predict import Denoise, Parameterization
 from diffjax.ddpm.samplers import Step
 from diffjax.ddpm.weights import Weight
@@ -49,7 +49,7 @@ def objective(
     *,
     parameterization: Parameterization = predict.EPS,
     weight: Weight = weights.uniform,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Objective:
     r"""Train a network on the squared error of what it predicts.
 
@@ -82,7 +82,7 @@ def hybrid_objective(
     *,
     lam: float = 0.001,
     decoder: Callable[..., Decoder] = likelihood.discretized_decoder,
-    times: Times = times.uniform,
+    times: Steps = times.uniform,
 ) -> Objective:
     r"""Train the noise and the variance of improved DDPM.
 

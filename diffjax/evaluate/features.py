@@ -1,7 +1,9 @@
 """A data set or samples through any function x [B, ...] -> [B, F], batch by batch."""
 
+import functools
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,17 @@ Rows = Array | np.ndarray
 """Features of many examples, [N, F]."""
 
 
+class Seen(NamedTuple):
+    """What is kept of the features of a set.
+
+    moments: of all of them, for a Frechet distance.
+    rows: of the first ones, [n, F] float64, for a kernel distance or a manifold.
+    """
+
+    moments: Moments
+    rows: np.ndarray
+
+
 def moments(features: Features, batches: Iterable[Mapping[str, Any]]) -> Moments:
     r"""The moments of a whole set, for a Frechet distance; no feature is kept.
 
@@ -28,20 +41,7 @@ def moments(features: Features, batches: Iterable[Mapping[str, Any]]) -> Moments
         only fill it up; of one size, so that this compiles once.
     Returns: Moments (unit of the features).
     """
-
-    @jax.jit
-    def update(seen: Moments, x: Array, mask: Array) -> Moments:
-        return frechet.update(seen, _rows(features(x)), mask=mask)
-
-    seen = None
-    for batch in batches:
-        x, mask = _parts(batch)
-        if seen is None:
-            seen = frechet.zero(jax.eval_shape(features, x).shape[-1])
-        seen = update(seen, x, mask)
-    if seen is None:
-        raise ValueError("expected batches, got none; see the split")
-    return seen
+    return see(features, batches, rows=0).moments
 
 
 def collect(features: Features, batches: Iterable[Mapping[str, Any]]) -> np.ndarray:
@@ -52,14 +52,32 @@ def collect(features: Features, batches: Iterable[Mapping[str, Any]]) -> np.ndar
     Args: features, batches: as for `moments`.
     Returns: [N, F] float64 (unit of the features).
     """
-    compiled = jax.jit(lambda x: _rows(features(x)))
-    found = []
+    return see(features, batches, rows=sys.maxsize).rows
+
+
+def see(features: Features, batches: Iterable[Mapping[str, Any]], *, rows: int) -> Seen:
+    r"""The moments of a whole set and the features of its first examples, in one pass.
+
+        moments of f_1, ..., f_N,    [f_1, ..., f_n],    n = min(rows, N)
+
+    Args: features, batches: as for `moments`.  rows: to keep; memory grows with them
+        alone.
+    Returns: Seen of [F], [F, F] and [n, F].
+    """
+
+    seen, kept, num = None, [], 0
     for batch in batches:
         x, mask = _parts(batch)
-        found.append(np.asarray(compiled(x), np.float64)[np.asarray(mask)])
-    if not found:
+        if seen is None:
+            seen = frechet.zero(jax.eval_shape(features, x).shape[-1])
+        seen, found = _update(features, seen, x, mask)
+        if num < rows:
+            some = np.asarray(found, np.float64)[np.asarray(mask)][: rows - num]
+            kept.append(some)
+            num += len(some)
+    if seen is None:
         raise ValueError("expected batches, got none; see the split")
-    return np.concatenate(found)
+    return Seen(seen, np.concatenate(kept) if kept else np.zeros((0, len(seen.mean))))
 
 
 def pair(x: Rows, y: Rows, *, least: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +104,14 @@ def pair(x: Rows, y: Rows, *, least: int) -> tuple[np.ndarray, np.ndarray]:
             "expected finite features, got inf or NaN among them; look at the samples"
         )
     return x, y
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _update(
+    features: Features, seen: Moments, x: Array, mask: Array
+) -> tuple[Moments, Array]:
+    found = _rows(features(x))
+    return frechet.update(seen, found, mask=mask), found
 
 
 def _parts(batch: Mapping[str, Any]) -> tuple[Any, Any]:

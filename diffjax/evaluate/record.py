@@ -13,7 +13,7 @@ class Record(NamedTuple):
     value: of it.
     standard_error: of the value, None where there is no honest one.
     n: examples that it was measured on.
-    split: of the data, or "samples".
+    split: of the data that it was measured on or against, "" where there is none.
     features: name of the function, "" where none is used.
     """
 

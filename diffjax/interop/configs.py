@@ -109,6 +109,7 @@ def config_from_unet(
         diffusers' pipelines; the network does not depend on it.
     Returns: config, key -> value (no unit).
     """
+    _named("time_scale", net, {1.0: 1.0})
     down, up = {v: k for k, v in DOWN.items()}, {v: k for k, v in UP.items()}
     upwards = (net.up_attention or net.attention)[::-1]
     shifts = _named(

@@ -44,6 +44,7 @@ class UNet(Computed):
         its blocks attend; up_attention: the same on the way up, if it differs.
     layers: blocks of a level on the way down; there is one more on the way up.
     time_features: (t, width, *, freq_shift) -> [B, width], with freq_shift.
+    time_scale: t is multiplied by it, 1000 / T for networks used to T = 1000.
     time_width: of the conditioning, four times the first width if None.
     condition: `additive` or `film`.  num_classes: 0, or of labels (with the "no class"
         of classifier-free guidance, if any); a label is then required.
@@ -61,6 +62,7 @@ class UNet(Computed):
     layers: int = 2
     time_features: Callable[..., Array] = embeddings.sin_cos
     freq_shift: float = 1.0
+    time_scale: float = 1.0
     time_width: int | None = None
     condition: Condition = additive
     num_classes: int = 0
@@ -115,7 +117,8 @@ class UNet(Computed):
         return zero_conv(self, self.out_channels, "conv_out")(h).astype(x.dtype)
 
     def _embedding(self, t: Array, label: Array | None) -> Array:
-        features = self.time_features(t, self.widths[0], freq_shift=self.freq_shift)
+        told = self.time_scale * t
+        features = self.time_features(told, self.widths[0], freq_shift=self.freq_shift)
         width = self.time_width or 4 * self.widths[0]
         mlp = embeddings.TimeMLP(width=width, name="time_embedding", **self.numerics)
         emb = mlp(features)

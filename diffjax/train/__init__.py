@@ -11,8 +11,9 @@ The layouts are `devices.mesh()`, `devices.mesh(rule=devices.fsdp())`, `devices.
 from diffjax.train import averages, checkpoint, devices, guards, metrics, rundir
 from diffjax.train.checkpoint import Keep
 from diffjax.train.devices import Layout, connect
-from diffjax.train.dropout import dropped
+from diffjax.train.dropout import dropped, masked
 from diffjax.train.evaluation import evaluation
+from diffjax.train.frozen import on_frozen
 from diffjax.train.loop import Batches, Event, Plan, train
 from diffjax.train.state import State, init_state, stateful
 from diffjax.train.step import eval_step, example_keys, train_step
@@ -34,7 +35,9 @@ __all__ = [
     "example_keys",
     "guards",
     "init_state",
+    "masked",
     "metrics",
+    "on_frozen",
     "rundir",
     "stateful",
     "train",

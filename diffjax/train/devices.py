@@ -191,6 +191,28 @@ def place(layout: Layout, make: Callable[[Batch], Any], batch: Batch) -> Any:
     return jax.jit(make, out_shardings=places)(batch)
 
 
+def put(tree: Any, like: Any) -> Any:
+    r"""Arrays of the host, where others of the same shapes are.
+
+        leaf -> the same numbers, laid out and typed as leaf of `like`
+
+    Args: tree: the same on all processes.  like: pytree of global arrays.
+    Returns: pytree of global arrays (units of the tree).
+    """
+    wanted, found = (jax.tree.map(jnp.shape, one) for one in (like, tree))
+    if wanted != found:
+        raise ValueError(
+            f"expected arrays of shapes {wanted}, got {found}; give those of the model "
+            "that the objective was built for"
+        )
+
+    def one(leaf: Any, like: Array) -> Array:
+        place, whole = like.sharding, np.asarray(leaf, like.dtype)
+        return jax.make_array_from_callback(like.shape, place, whole.__getitem__)
+
+    return jax.tree.map(one, tree, like)
+
+
 def connect(
     *, coordinator: str | None = None, num: int | None = None, index: int | None = None
 ) -> None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from diffjax.types import Array, Batch, Metrics, Net, Objective, Params, example_keys
 
 
-class _Dropping(NamedTuple):
+class _Masked(NamedTuple):
     init: Callable[..., Params]
     apply: Callable[..., Any]
 
@@ -29,9 +29,9 @@ def dropped(objective_of: Callable[..., Objective], *nets: Net) -> Objective:
 
     def of_example(params: Params, rng: Array, example: Batch) -> tuple[Array, Metrics]:
         for_loss, *for_nets = jax.random.split(rng, 1 + len(nets))
-        masked = map(_masked, nets, for_nets)
+        seen = map(masked, nets, for_nets)
         one = jax.tree.map(lambda leaf: leaf[None], example)
-        return objective_of(*masked).loss(params, for_loss[None], one)
+        return objective_of(*seen).loss(params, for_loss[None], one)
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
         size = jax.tree.leaves(dict(batch))[0].shape[0]
@@ -42,8 +42,16 @@ def dropped(objective_of: Callable[..., Objective], *nets: Net) -> Objective:
     return Objective(objective_of(*nets).init, loss)
 
 
-def _masked(net: Net, rng: Array) -> Net:
+def masked(net: Net, rng: Array) -> Net:
+    r"""A network with the masks of one key: the same function at every call.
+
+        net'(x) = net(x, rng=rng)
+
+    Args: net: its `apply` takes a key `rng`.  rng: key, of one example.
+    Returns: Net.
+    """
+
     def apply(params: Params, *inputs: Any) -> Any:
         return net.apply(params, *inputs, rng=rng)
 
-    return _Dropping(net.init, apply)
+    return _Masked(net.init, apply)

@@ -50,6 +50,22 @@ def finite(watch: Watch, norm: Array) -> tuple[Array, Array]:
     return jnp.isfinite(norm), watch.level
 
 
+def below(most: float) -> Guard:
+    r"""The guard that skips gradients of a size that was given beforehand.
+
+        keep = norm < most
+
+    Child 2021 (VDVAE, arXiv:2011.10650), section 4.1, for a bound that now and then
+    has an enormous gradient.
+
+    Args: most: > 0, finite.
+    Returns: Guard (no unit).
+    """
+    if not 0 < most < float("inf"):
+        raise ValueError(f"expected 0 < most < inf, got {most}; `finite` has no limit")
+    return lambda watch, norm: (norm < most, watch.level)
+
+
 def adaptive(
     *,
     factor: float = 10.0,

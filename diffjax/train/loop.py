@@ -81,6 +81,7 @@ def train(
     averages: Mapping[str, Decay] | None = None,
     guard: Guard | None = None,
     micro_batches: int = 1,
+    memory: Any = None,
     events: Sequence[Event] = (),
     keep: Keep = Keep(),  # noqa: B008
 ) -> State:
@@ -96,6 +97,8 @@ def train(
         the run; all hosts see it.  plan: Plan.  config: JSON, kept with the run; with
         another one the run is refused.  layout: `devices.mesh()` if None.  averages,
         micro_batches: as for `train_step`.  guard: `guards.adaptive()` if None.
+        memory: to begin with instead of the objective's own: arrays of the same shapes,
+        such as a frozen model for `on_frozen`; a run that goes on has its own.
         events: Event, each at its steps.  keep: which checkpoints.
     Returns: State.
     """
@@ -120,7 +123,7 @@ def train(
         fixed = _Fixed(
             plan, layout, batches, first, writer, shown, events, keep, config or {}
         )
-        point = _start(fixed, make, last)
+        point = _start(fixed, make, last, memory)
         if jax.process_index() == 0:
             log = stack.enter_context(metrics.opened(home, step=point.done))
             fixed = fixed._replace(log=log)
@@ -151,10 +154,15 @@ class _Point(NamedTuple):
     scores: Mapping[str, float]  # the last of every event's metrics
 
 
-def _start(fixed: _Fixed, make: Callable[[Batch], State], last: int | None) -> _Point:
+def _start(
+    fixed: _Fixed, make: Callable[[Batch], State], last: int | None, memory: Any
+) -> _Point:
     """The beginning, or where the checkpoint of step `last` is."""
     if last is None:
-        return _Point(0, devices.place(fixed.layout, make, fixed.first), [], {})
+        state = devices.place(fixed.layout, make, fixed.first)
+        if memory is not None:
+            state = state._replace(memory=devices.put(memory, state.memory))
+        return _Point(0, state, [], {})
     like = devices.abstract(fixed.layout, make, fixed.first)
     state, info = checkpoint.restore(fixed.writer, last, like)
     fixed.batches.set_state(info["position"])
@@ -237,8 +245,7 @@ def _fetch(fixed: _Fixed, point: _Point) -> _Point:
     skipped = [n for told in pending for n in told["in_a_row"]]
     if max(skipped, default=0) >= fixed.plan.most_skipped:
         checkpoint.finish(fixed.writer)
-        good = fixed.writer.latest_step()
-        told = pending[-1]
+        good, told = fixed.writer.latest_step(), pending[-1]
         raise RuntimeError(
             f"expected gradients that are finite and of the usual size, got "
             f"{max(skipped)} steps skipped in a row by step {point.done} (loss "

@@ -35,7 +35,7 @@ def opened(directory: Path, *, step: int) -> Iterator[Log]:
     from tensorboardX.record_writer import RecordWriter
 
     path = directory / "metrics.jsonl"
-    kept = [row for row in _rows(path) if row["step"] <= step]
+    kept = [row for row in read(path) if row["step"] <= step]
     replace(path, "".join(map(_line, kept)))
     # Its own writer has a thread, which blocks for ever once the disk is full.
     name = (
@@ -72,6 +72,21 @@ def write(log: Log, step: int, values: Mapping[str, float]) -> None:
             f"expected to write metrics to {log.lines.name}, got: {error.strerror}; "
             "make room and start the same command again",
         ) from error
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    r"""What `write` wrote.
+
+        a dict for each line;    a line that a kill cut short is left out
+
+    Args: path: of metrics.jsonl, which need not be there.
+    Returns: a list of {"step": ..., name: value, ...} (units of the objective).
+    """
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def scalars(log: Log, step: int, values: Mapping[str, float]) -> None:
@@ -116,14 +131,6 @@ def replace(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(ValueError):  # cut short by a kill
-            rows.append(json.loads(line))
-    return rows
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,15 @@ all of one example; `bound`, `nll`, `sample` and the losses take batches.
 """
 
 from diffjax.core.annealing import cyclical, warm_up
-from diffjax.vae import aggregate, decoders, likelihood, losses, samplers
+from diffjax.vae import (
+    aggregate,
+    composed,
+    decoders,
+    importance,
+    likelihood,
+    losses,
+    samplers,
+)
 from diffjax.vae.aggregate import (
     active_units,
     aggregate_log_prob,
@@ -22,13 +30,12 @@ from diffjax.vae.decoders import (
     gaussian_with,
     logistic_mixture,
 )
+from diffjax.vae.importance import dreg_loss, iwae_loss, resampled_iwae_loss
 from diffjax.vae.likelihood import bound, log_weight, nll
 from diffjax.vae.losses import (
-    dreg_loss,
     elbo_loss,
     free_bits,
     free_bits_loss,
-    iwae_loss,
     optimal_log_var,
     sigma_vae_loss,
 )
@@ -38,7 +45,9 @@ from diffjax.vae.objective import (
     bounded_halves,
     halves,
     net_bound,
+    net_nll,
     objective,
+    replaced,
     sampler,
     sigma_objective,
     with_log_sigma,
@@ -64,6 +73,7 @@ __all__ = [
     "bound",
     "bounded_halves",
     "categorical",
+    "composed",
     "cyclical",
     "decoders",
     "discretized_logistic",
@@ -80,6 +90,7 @@ __all__ = [
     "gaussian_moments",
     "gaussian_with",
     "halves",
+    "importance",
     "index_information",
     "iwae_loss",
     "likelihood",
@@ -87,9 +98,12 @@ __all__ = [
     "logistic_mixture",
     "losses",
     "net_bound",
+    "net_nll",
     "nll",
     "objective",
     "optimal_log_var",
+    "replaced",
+    "resampled_iwae_loss",
     "sample",
     "sampler",
     "samplers",

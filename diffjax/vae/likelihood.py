@@ -83,13 +83,23 @@ def log_weight(
         [...] like the mean.  likelihood: as for `bound`.
     Returns: [] nats.
     """
-    mean, log_var = posterior
-    z = gaussian.reparameterize(mean, log_var, eps)
-    # log q from eps itself: (z - mean) / sigma has no digits left when sigma is small.
-    log_q = gaussian.log_prob_standard(eps) - 0.5 * jnp.sum(
-        jnp.broadcast_to(log_var, mean.shape)
-    )
-    return likelihood(x, decode(z)) + gaussian.log_prob_standard(z) - log_q
+    z = gaussian.reparameterize(*posterior, eps)
+    log_p = gaussian.log_prob_standard(z)
+    return likelihood(x, decode(z)) + log_p - log_prob_of_noise(eps, posterior[1])
+
+
+def log_prob_of_noise(eps: Array, log_var: Array) -> Array:
+    r"""The density of a posterior at the draw that some noise makes.
+
+        log q(z | x) = log N(eps; 0, I) - 1/2 sum log var,    z = mean + sqrt(var) eps
+
+    From eps itself: (z - mean) / sigma has no digits left when sigma is small.
+
+    Args: eps: [...].  log_var: [...] or [], of the posterior.
+    Returns: [] nats.
+    """
+    volume = 0.5 * jnp.sum(jnp.broadcast_to(log_var, eps.shape))
+    return gaussian.log_prob_standard(eps) - volume
 
 
 def latent_noise(rng: Array, mean: Array, index: Array) -> Array:

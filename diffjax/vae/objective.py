@@ -171,14 +171,30 @@ def annealed(make: Callable[[Array], Objective]) -> Objective:
         return make(jnp.zeros((), jnp.int32)).init(rng, batch)
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
-        if "step" not in batch:
-            raise ValueError(
-                f'expected "step" in the batch, got {sorted(batch)}; add '
-                "jnp.full(batch_size, step), the same for every example"
-            )
-        return make(batch["step"][0]).loss(params, rng, batch)
+        return make(_step(batch)).loss(params, rng, batch)
 
     return Objective(init, loss)
+
+
+def replaced(first: Objective, then: Objective, *, at: int) -> Objective:
+    r"""An objective that another one replaces as training goes on.
+
+        loss = first.loss  if step < at else  then.loss,    step = batch["step"]
+
+    of which only the one in force is computed. The cheap ELBO first and a bound of many
+    draws for the rest is how Burda et al. 2015 (arXiv:1509.00519), section 5.2, see
+    what the second one gains.
+
+    Args: first, then: with the same parameters and metrics.  at: the first step of
+        `then`, counted from 0.
+    Returns: Objective, whose batches have "step", integer [B], the same B times.
+    """
+
+    def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
+        is_first = _step(batch) < at
+        return jax.lax.cond(is_first, first.loss, then.loss, params, rng, dict(batch))
+
+    return Objective(first.init, loss)
 
 
 def with_log_sigma(dec: Net) -> Functions:
@@ -224,6 +240,32 @@ def net_bound(
     return evaluate
 
 
+def net_nll(
+    enc: Net,
+    dec: Net,
+    *,
+    num: int,
+    likelihood: Likelihood = bernoulli,
+    posterior: Posterior = halves,
+) -> Callable[[Params, Array, Batch], Array]:
+    r"""The negative log likelihood of trained networks, by importance sampling.
+
+        (params, rng, batch) -> nll
+
+    Args: enc, dec, likelihood, posterior: as for `objective`.  num: k, draws of z for
+        each example.
+    Returns: a function to [B] nats.
+    """
+
+    def evaluate(params: Params, rng: Array, batch: Batch) -> Array:
+        encode, decode = bind(enc, dec, params, posterior=posterior)
+        return _likelihood.nll(
+            encode, decode, rng, batch["x"], num=num, likelihood=likelihood
+        )
+
+    return evaluate
+
+
 def sampler(
     dec: Net, shape: tuple[int, ...], *, draw: samplers.Draw = samplers.draw_bernoulli
 ) -> Sampler:
@@ -240,3 +282,12 @@ def sampler(
         return samplers.sample(decode, rng, (num, *shape), draw=draw)
 
     return sample
+
+
+def _step(batch: Batch) -> Array:
+    if "step" not in batch:
+        raise ValueError(
+            f'expected "step" in the batch, got {sorted(batch)}; add '
+            "jnp.full(batch_size, step), the same for every example"
+        )
+    return batch["step"][0]

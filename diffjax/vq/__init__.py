@@ -9,7 +9,9 @@
 
 from diffjax.types import StatefulObjective
 from diffjax.vq import (
+    autoregressive,
     codebook,
+    composed,
     ema,
     gumbel,
     likelihood,
@@ -19,6 +21,11 @@ from diffjax.vq import (
     starts,
     trained,
     usage,
+)
+from diffjax.vq.autoregressive import (
+    autoregressive_bound,
+    autoregressive_objective,
+    autoregressive_sampler,
 )
 from diffjax.vq.codebook import (
     Residual,
@@ -47,10 +54,15 @@ __all__ = [
     "Residual",
     "State",
     "StatefulObjective",
+    "autoregressive",
+    "autoregressive_bound",
+    "autoregressive_objective",
+    "autoregressive_sampler",
     "bound",
     "codebook",
     "codebook_loss",
     "commitment_loss",
+    "composed",
     "counts",
     "ema",
     "ema_init",

@@ -30,7 +30,8 @@ contract = {}  # the bound of every model that has one
 # $$L_{AE} = \frac1N \sum_i \big\| x^{(i)} - f(g(x^{(i)})) \big\|^2 .$$
 #
 # **Theorem.** With linear functions the best autoencoder is PCA: its loss is the sum of
-# the eigenvalues of the covariance that are thrown away, and the gradient is zero there.
+# the eigenvalues of the covariance that are thrown away, and the gradient is zero
+# there.
 
 # %%
 digits = jnp.asarray(datasets.load_digits().data[:500] / 16)
@@ -166,9 +167,9 @@ assert abs(found - exact[0]) < 4 * error
 # $$q(z_{1:L}\mid x) = q(z_1\mid x)\prod_{i=2}^L q(z_i\mid z_{i-1}), \qquad
 #   p(x, z_{1:L}) = p(x\mid z_1) \prod_{i=2}^L p(z_{i-1}\mid z_i)\, p(z_L).$$
 #
-# **Theorem.** Give every latent the size of `x` and fix the encoder to
-# $q(z_i \mid z_{i-1}) = \mathcal N(\sqrt{1-\beta_i}\,z_{i-1}, \beta_i)$: the HVAE's bound
-# is the DDPM's, term by term and draw for draw. That is what a DDPM is.
+# **Theorem.** Give every latent the size of `x` and fix the encoder to $q(z_i \mid
+# z_{i-1}) = \mathcal N(\sqrt{1-\beta_i}\,z_{i-1}, \beta_i)$: the HVAE's bound is the
+# DDPM's, term by term and draw for draw. That is what a DDPM is.
 
 # %%
 schedule = schedules.linear(8, beta_min=0.05, beta_max=0.6)
@@ -209,8 +210,8 @@ fig.tight_layout()
 # %% [markdown]
 # ## 5. DDPM
 #
-# *Lecture 02, ③ DDPM, theorem 2.2.1.* The reverse step should match $p(x_{t-1}\mid x_t)$,
-# which nobody knows. It may match $p(x_{t-1}\mid x_t, x_0)$ instead, a Gaussian:
+# *Lecture 02, ③ DDPM, theorem 2.2.1.* The reverse step should match $p(x_{t-1}\mid
+# x_t)$, which nobody knows. It may match $p(x_{t-1}\mid x_t, x_0)$ instead, a Gaussian:
 # $$\mathbb E\, D_{KL}\big(p(x_{t-1}|x_t, x_0)\,\|\,p_\phi\big)
 #   = \mathbb E\, D_{KL}\big(p(x_{t-1}|x_t)\,\|\,p_\phi\big) + C ,$$
 # with $C$ free of $\phi$. For Gaussian data both sides are known; below, $p_\phi$ is
@@ -335,8 +336,8 @@ fig.tight_layout()
 # ## 7. D3PM
 #
 # *Lecture 02, ⑤; Austin et al. 2021 (arXiv:2107.03006).* Diffusion of categories: the
-# noise is a matrix, $q(x_t \mid x_{t-1}) = \mathrm{Cat}(x_{t-1} Q_t)$, and the bound has
-# the terms of the DDPM's.
+# noise is a matrix, $q(x_t \mid x_{t-1}) = \mathrm{Cat}(x_{t-1} Q_t)$, and the bound
+# has the terms of the DDPM's.
 #
 # **Theorem.** For one token and the best denoiser the bound is tight: its mean over the
 # data is the entropy, plus what $q(x_T)$ and the prior differ by, which for the

@@ -30,9 +30,9 @@ def step(i):
 # ## Matrices
 #
 # $q(x_t \mid x_{t-1}) = \mathrm{Cat}(x_t;\, x_{t-1} Q_t)$, row-stochastic, and so
-# $q(x_t \mid x_0) = \mathrm{Cat}(x_0 \bar Q_t)$ with $\bar Q_t = Q_1 \cdots Q_t$ (eq. 3).
-# Three families: keep or draw anew (uniform), keep or mask (absorbing), move to a near
-# level (discretized Gaussian).
+# $q(x_t \mid x_0) = \mathrm{Cat}(x_0 \bar Q_t)$ with $\bar Q_t = Q_1 \cdots Q_t$ (eq.
+# 3). Three families: keep or draw anew (uniform), keep or mask (absorbing), move to a
+# near level (discretized Gaussian).
 
 # %%
 betas = schedules.cosine(T).beta[1:]
@@ -97,11 +97,12 @@ np.testing.assert_allclose(jnp.exp(law)[2], 1 / t)  # inverse(T): one in t is sh
 # %% [markdown]
 # ## Two parameterizations
 #
-# A network gives a law $\tilde p(x_0 \mid x_t)$. Two ways lead from there to the reverse
-# step:
+# A network gives a law $\tilde p(x_0 \mid x_t)$. Two ways lead from there to the
+# reverse step:
 #
 # - **joint** (eq. 4):
-#   $p(x_{t-1} \mid x_t) \propto \sum_{x_0} q(x_{t-1}, x_t \mid x_0)\, \tilde p(x_0 \mid x_t)$
+#   $p(x_{t-1} \mid x_t) \propto
+#   \sum_{x_0} q(x_{t-1}, x_t \mid x_0)\, \tilde p(x_0 \mid x_t)$
 # - **posterior mean** (Campbell et al. 2022, arXiv:2205.14987, eq. 5):
 #   $p(x_{t-1} \mid x_t) = \sum_{x_0} q(x_{t-1} \mid x_t, x_0)\, \tilde p(x_0 \mid x_t)$
 #
@@ -131,8 +132,8 @@ axis.legend()
 fig.tight_layout()
 
 # %% [markdown]
-# **They want different networks.** In the joint law $x_t$ enters through $q$ already, so
-# its best network tells what the *other* positions say of $x_0$ (leave one out); the
+# **They want different networks.** In the joint law $x_t$ enters through $q$ already,
+# so its best network tells what the *other* positions say of $x_0$ (leave one out); the
 # posterior mean, and cross-entropy, want the posterior itself. For the right pairs and
 # a single token the bound is the entropy of the data, to the last digit: below, the
 # expectation over $x_0$ and $x_t$ is a sum, term by term.

@@ -37,8 +37,8 @@ def draw(rng, num):
 # %% [markdown]
 # ## Two plain functions
 #
-# `init(rng, x, t) -> params` and `apply(params, x, t) -> output`, with a batch axis. The
-# parameters are any pytree. This is the whole interface (`diffjax.types.Net`).
+# `init(rng, x, t) -> params` and `apply(params, x, t) -> output`, with a batch axis.
+# The parameters are any pytree. This is the whole interface (`diffjax.types.Net`).
 
 
 # %%
@@ -196,9 +196,10 @@ for axis, (name, denoise) in zip(axes, networks.items(), strict=True):
 fig.tight_layout()
 
 # %% [markdown]
-# A Flax module needs no adapter: `diffjax.nets.mlp.ResidualMLP()` has `init` and `apply`
-# already, and `fit` takes it. State that no gradient trains (a codebook of moving
-# averages, say) goes through `types.StatefulObjective`, a pytree in and a pytree out.
+# A Flax module needs no adapter: `diffjax.nets.mlp.ResidualMLP()` has `init` and
+# `apply` already, and `fit` takes it. State that no gradient trains (a codebook of
+# moving averages, say) goes through `types.StatefulObjective`, a pytree in and a pytree
+# out.
 
 # %%
 from diffjax.nets.mlp import ResidualMLP  # noqa: E402

@@ -120,9 +120,9 @@ axis.legend()
 fig.tight_layout()
 
 # %% [markdown]
-# Four times the same curve. This is no luck: example `i` of the global batch has the key
-# `fold_in(fold_in(seed, step), i)` wherever it lies, so its noise and its `t` are its
-# own, and the gradient is the mean over all. What differs is the order of a sum.
+# Four times the same curve. This is no luck: example `i` of the global batch has the
+# key `fold_in(fold_in(seed, step), i)` wherever it lies, so its noise and its `t` are
+# its own, and the gradient is the mean over all. What differs is the order of a sum.
 
 # %%
 one, losses = results["one device"]
@@ -151,9 +151,9 @@ fig.tight_layout()
 # %% [markdown]
 # ## Stopped and started again
 #
-# The same command starts a run, goes on after a stop or a kill, and does nothing once it
-# is done. Twenty steps and then twenty more are forty, to the bit, on another layout's
-# checkpoint too.
+# The same command starts a run, goes on after a stop or a kill, and does nothing once
+# it is done. Twenty steps and then twenty more are forty, to the bit, on another
+# layout's checkpoint too.
 
 # %%
 half, _ = run("in two parts", layouts["mesh"], 20)
@@ -188,5 +188,5 @@ np.testing.assert_allclose(samples, alone, rtol=1e-5, atol=1e-5)
 
 # %% [markdown]
 # On real machines nothing changes but the first line. On every host of a TPU slice, or
-# for every GPU process of SLURM, a script begins with `train.connect()`, and `--workdir`
-# lies where all see it; the README has the commands.
+# for every GPU process of SLURM, a script begins with `train.connect()`, and
+# `--workdir` lies where all see it; the README has the commands.

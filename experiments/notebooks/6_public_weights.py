@@ -32,9 +32,10 @@ folder = pathlib.Path(tempfile.mkdtemp()) / "ddpm-digits-8"
 # %% [markdown]
 # ## A network to publish
 #
-# A U-Net of two levels, trained for a moment on scikit-learn's digits. Published networks
-# count $t = 0 \dots T-1$, this library $1 \dots T$ as the papers do: `one_based` stands
-# between. A network that is to go to diffusers is trained as `one_based(net)`.
+# A U-Net of two levels, trained for a moment on scikit-learn's digits. Published
+# networks count $t = 0 \dots T-1$, this library $1 \dots T$ as the papers do:
+# `one_based` stands between. A network that is to go to diffusers is trained as
+# `one_based(net)`.
 
 # %%
 x = jnp.asarray(datasets.load_digits().images[..., None] / 8 - 1, jnp.float32)
@@ -151,8 +152,8 @@ fig.suptitle("ancestral, 50 steps, and DDIM, 10")
 # ## What a pipeline does not tell
 #
 # A network that draws can also be asked how likely an image is: the bound, in bits per
-# dimension. (A hundred steps of training make no model of images: to send the 256 levels
-# as they are costs 8.)
+# dimension. (A hundred steps of training make no model of images: to send the 256
+# levels as they are costs 8.)
 
 # %%
 levels = jnp.round((x[:32] + 1) * 127.5) / 127.5 - 1

@@ -94,3 +94,18 @@ def test_other_grids_do_not(ts, message):
 def test_a_traced_grid_is_taken_as_it_is():
     ts = jnp.array([0, 5, 99])
     np.testing.assert_array_equal(jax.jit(lambda ts: checks.grid(10, ts))(ts), ts)
+
+
+@pytest.mark.parametrize("ts", [(1, 0), (1.0, 0.5, 0.0), np.linspace(1, 0, 51)])
+def test_grids_of_continuous_time_pass(ts):
+    np.testing.assert_allclose(checks.unit_grid(ts), ts, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "ts", [(), (1.0,), (0, 1), (1, 0.5), (0.9, 0), (1, 0.5, 0.5, 0), np.ones((2, 2))]
+)
+def test_other_grids_of_continuous_time_do_not(ts):
+    with pytest.raises(ValueError, match="expected ts real, descending from 1 to 0"):
+        checks.unit_grid(ts)
+    traced = jnp.asarray(ts)
+    np.testing.assert_array_equal(jax.jit(checks.unit_grid)(traced), traced)

@@ -110,9 +110,7 @@ def test_importance_vlb_loss_is_unbiased_and_remembers():
 
     @jax.jit
     def both(rng):
-        loss, after = losses.importance_vlb_loss(
-            denoise, SCHEDULE, rng, IMAGES, history
-        )
+        loss, after = ddpm.importance_vlb_loss(denoise, SCHEDULE, rng, IMAGES, history)
         return loss, ddpm.vlb_loss(denoise, SCHEDULE, rng, IMAGES), after.counts
 
     ours, plain, counts = jax.vmap(both)(jax.random.split(jax.random.key(5), 4000))

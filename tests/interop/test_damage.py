@@ -178,6 +178,7 @@ def test_a_mismatch_is_not_saved(tmp_path):
     ("change", "match"),
     [
         ({"time_features": embeddings.fourier}, "time_features to be one of"),
+        ({"time_scale": 0.25}, "time_scale to be one of"),
         ({"down_padding": (1, 0)}, "down_padding to be one of"),
         ({"mid_groups": 0, "mid_attention": True}, "mid_groups > 0"),
     ],

@@ -235,6 +235,29 @@ def test_dreg_is_the_same_gradient_in_the_mean(x64):
         assert np.max(size / error) > 30
 
 
+def test_resampling_picks_each_draw_as_often_as_its_weight_says(x64):
+    """Systematically: so many picks that nothing is left to chance are the sum itself,
+    the value is that of all draws, and the gradient of one pick is right on average."""
+    keys, x = jax.random.split(KEY, 4000), jnp.asarray(X[0])
+    args = encode, decode_moments, KEY, jnp.asarray(X)
+    plain = vae.iwae_loss(*args, num=8, **GAUSSIAN)
+    found = vae.resampled_iwae_loss(*args, num=8, kept=1, **GAUSSIAN)
+    np.testing.assert_allclose(found, plain, rtol=1e-12)
+    few = partial(vae.resampled_iwae_loss, kept=1)
+    many = partial(vae.resampled_iwae_loss, kept=100_000)
+    exact = gradients(vae.iwae_loss, parameters(), keys, x, 8)
+    close = gradients(many, parameters(), keys[:2], x, 8)
+    picked = gradients(few, parameters(), keys, x, 8)
+    for name in ("mean", "log_var", "dec"):
+        np.testing.assert_allclose(close[name], exact[name][:2], rtol=1e-2, atol=1e-3)
+        gap = np.asarray(picked[name] - exact[name]).reshape(len(keys), -1)
+        error = gap.std(0) / len(keys) ** 0.5
+        assert np.all(np.abs(gap.mean(0)) < 4.5 * error), name
+        assert error.max() > 0
+    with pytest.raises(ValueError, match="expected kept >= 1 draws, got 0"):
+        vae.resampled_iwae_loss(*args, num=8, kept=0, **GAUSSIAN)
+
+
 def test_dreg_at_the_posterior_is_exactly_zero(x64):
     """Every log w is log p(x): nothing moves the encoder; plain IWAE is pure noise."""
     orthogonal = np.linalg.qr(DEC)[0]

@@ -140,6 +140,24 @@ def test_an_annealed_objective_reads_the_step_of_the_batch():
         annealed.loss(params, KEY, BITS)
 
 
+def test_one_objective_replaces_another_at_its_step():
+    """Loss, metrics and gradient are those of the one in force."""
+    first, then = (
+        vae.objective(ENC, DEC, loss=loss)
+        for loss in (vae.elbo_loss, partial(vae.iwae_loss, num=3))
+    )
+    both = vae.replaced(first, then, at=5)
+    params = both.init(KEY, BITS)
+    slope = jax.jit(jax.value_and_grad(both.loss, has_aux=True))
+    for step, wanted in ((0, first), (4, first), (5, then), (9, then)):
+        found = slope(params, KEY, BITS | {"step": jnp.full(8, step)})
+        right = jax.value_and_grad(wanted.loss, has_aux=True)(params, KEY, BITS)
+        for a, b in zip(*map(jax.tree.leaves, (found, right)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r'"step" in the batch, got \[\'x\'\]'):
+        both.loss(params, KEY, BITS)
+
+
 def test_the_sampler_draws_with_the_decoder():
     params = vae.objective(ENC, DEC).init(KEY, BITS)
     draw = jax.jit(vae.sampler(DEC, (2,)), static_argnums=2)

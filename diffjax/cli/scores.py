@@ -1,0 +1,164 @@
+"""Samples of a run against its data, by features or, of text, by its words."""
+
+import math
+import runpy
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from diffjax import build
+from diffjax.build.data import Prepared
+from diffjax.build.judges import Judge
+from diffjax.cli.drawing import Drawn
+from diffjax.evaluate import Record, features, frechet, kid, precision_recall, text
+
+BATCH = 256
+ROWS = 10_000
+"""Features kept for the kernel distance, precision and recall; the moments see all."""
+BLOCKS, BLOCK = 5, 1000
+"""Of the kernel distance: how many, and how large at most."""
+VOCABULARY = 100_000
+"""Training examples, evenly spread, whose words are known."""
+
+Scores = list[Record]
+
+
+class Reference(NamedTuple):
+    """What samples are held against.
+
+    of: (their data, samples [N, ...]) -> Scores of them, against the test split; the
+        data with any transforms.
+    floor: Scores of the data themselves: of as many training images against the test
+        split, or of test text; their split says which.
+    told: of how the features were come by, one line.
+    """
+
+    of: Callable[[Prepared, np.ndarray], Scores]
+    floor: Scores
+    told: str
+
+
+def of_drawn(reference: Reference, data: Prepared, drawn: Drawn) -> Scores:
+    r"""All that is to be said of samples.
+
+        scores, samples/s
+
+    Args: reference: Reference.  data: of the model.  drawn: Drawn.
+    Returns: Scores, a Record for each number (its own unit).
+    """
+    speed = Record("samples/s", drawn.per_second, None, len(drawn.x), "")
+    known = [speed] if math.isfinite(drawn.per_second) else []
+    return [*reference.of(data, drawn.x), *known]
+
+
+def reference(data: Prepared, mesh: Mesh, num: int, *, file: str | None) -> Reference:
+    r"""What so many samples of a data set are held against.
+
+        the test split as it is, through features of images; the training text's words
+
+    Args: data: Prepared.  mesh: the devices.  num: samples that will come.  file:
+        Python with features(x [B, H, W, C] in [0, 1]) -> [B, F], else a classifier is
+        trained.
+    Returns: Reference.
+    """
+    if data.alphabet:
+        if file is not None:
+            raise ValueError(
+                f"expected no --features for text, got {file}; leave it out"
+            )
+        return _of_text(data, num)
+    judge = build.judges.classifier(data) if file is None else _executed(file)
+    return _of_images(data, mesh, judge, num)
+
+
+def _of_images(data: Prepared, mesh: Mesh, judge: Judge, num: int) -> Reference:
+    def see(shown: Prepared, x: np.ndarray) -> features.Seen:
+        return features.see(judge.features, _placed(mesh, shown, x), rows=ROWS)
+
+    plain = build.data.plain(data)
+    test = see(plain, build.data.read(plain, data.test, np.arange(data.test.num)))
+
+    def of(shown: Prepared, x: np.ndarray, split: str) -> Scores:
+        found = see(shown, x)
+        alike = min(len(found.rows), len(test.rows))
+        block = min(BLOCK, alike // BLOCKS)
+        near = kid.distance(test.rows, found.rows, block=block)
+        share = precision_recall.score(test.rows[:alike], found.rows[:alike])
+        values: Mapping[str, tuple[float, float | None]] = {
+            "Frechet": (frechet.distance(test.moments, found.moments), None),
+            "KID": near,
+            "precision": (share.precision, None),
+            "recall": (share.recall, None),
+        }
+        return [
+            Record(name, *value, len(x), split, judge.name)
+            for name, value in values.items()
+        ]
+
+    some = np.random.default_rng(0).permutation(data.train.num)[:num]
+    floor = of(plain, build.data.read(plain, data.train, some), "train")
+    return Reference(lambda shown, x: of(shown, x, "test"), floor, _told(judge))
+
+
+def _of_text(data: Prepared, num: int) -> Reference:
+    def strings(x: np.ndarray) -> list[str]:
+        found = build.data.written(data, x)
+        assert found is not None  # of text alone
+        return found
+
+    def places(total: int, most: int) -> np.ndarray:
+        return np.unique(np.linspace(0, total - 1, most).round().astype(int))
+
+    plain = build.data.plain(data)
+    some = places(data.train.num, VOCABULARY)
+    known = strings(build.data.read(plain, data.train, some))
+    vocabulary = {word for piece in known for word in text.words(piece)}
+
+    def of(x: np.ndarray, split: str) -> Scores:
+        pieces = strings(x)
+        values = {
+            "spelling": text.spelling_rate(pieces, vocabulary),
+            "distinct-3": text.distinct(pieces, 3),
+        }
+        return [Record(k, v, None, len(x), split) for k, v in values.items()]
+
+    floor = of(build.data.read(plain, data.test, places(data.test.num, num)), "test")
+    told = f"{len(vocabulary)} words of the training text are known"
+    return Reference(lambda shown, x: of(x, "test"), floor, told)
+
+
+def _placed(mesh: Mesh, data: Prepared, x: np.ndarray) -> Iterator[Mapping[str, Any]]:
+    """Images in batches of one size, spread over the devices."""
+    spread = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+    size = -(-BATCH // mesh.size) * mesh.size
+    for start in range(0, len(x), size):
+        part = x[start : start + size]
+        places = np.minimum(np.arange(size), len(part) - 1)
+        batch = {"x": build.judges.images(data, part[places])}
+        mask = np.arange(size) < len(part)
+        yield jax.device_put({**batch, "mask": mask}, spread)
+
+
+def _executed(file: str) -> Judge:
+    if not Path(file).is_file():
+        raise FileNotFoundError(
+            f"expected a Python file with features(x), got {file}; it takes images "
+            "[B, H, W, C] in [0, 1] to [B, F]"
+        )
+    found = runpy.run_path(file).get("features")
+    if not callable(found):
+        raise ValueError(
+            f"expected a function features(x) in {file}, got none; it takes images "
+            "[B, H, W, C] in [0, 1] to [B, F]"
+        )
+    return Judge(Path(file).stem, found, None)
+
+
+def _told(judge: Judge) -> str:
+    if judge.right is None:
+        return f"features of {judge.name}"
+    return f"{judge.name}: {judge.right:.1%} of the test split named rightly"
