@@ -7,7 +7,7 @@ diffjax train experiments/ddpm_fashion.py --workdir runs/ddpm_fashion
 def get_config():
     return dict(
         seed=0,
-        steps=1500,
+        steps=1000,
         batch_size=32,
         log_every=50,
         eval_every=500,

@@ -207,10 +207,10 @@ def _read(path: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"expected a text file, got {path}; give its path")
-    opened = {".gz": gzip.open, ".xz": lzma.open}.get(file.suffix, open)
+    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(file.suffix, bytes)
     try:
-        with opened(file, "rt", encoding="utf-8") as lines:
-            return lines.read()
+        text = unpack(file.read_bytes()).decode("utf-8")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"expected text in UTF-8, got {path}: {error}; convert it"
