@@ -1,6 +1,13 @@
-"""VAE on the static binarized MNIST: one layer of 50 latents, two hidden layers of 200.
+"""VAE on the static binarized MNIST: 50 latents, two hidden layers of 200.
 
-diffjax train experiments/vae_mnist.py --workdir runs/vae_mnist
+    diffjax train experiments/vae_mnist.py --workdir runs/vae_mnist
+    diffjax evaluate runs/vae_mnist --split test --importance-samples 500
+
+50000 steps, 100 epochs: 5 minutes of one busy CPU core. Looked at while it trains is
+the validation split. Expected, of one run: 90.64 nats for -log p(x) of the 10000 test
+images by 500 draws each (standard error over images 0.24), -ELBO 94.98; 95.99 on the
+validation and 92.4 on the training images. Others: pythae's README has 89.78 with one
+hidden layer of 400.
 """
 
 

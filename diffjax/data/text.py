@@ -5,6 +5,7 @@ import lzma
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -207,10 +208,10 @@ def _read(path: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"expected a text file, got {path}; give its path")
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(file.suffix, bytes)
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(file.suffix, open)
     try:
-        text = unpack(file.read_bytes()).decode("utf-8")
-        return text.replace("\r\n", "\n").replace("\r", "\n")
+        with opened(file, "rt", encoding="utf-8") as lines:
+            return lines.read()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"expected text in UTF-8, got {path}: {error}; convert it"
