@@ -7,6 +7,7 @@ from typing import Any
 from diffjax.build import (
     autoencoders,
     diffusions,
+    latents,
     learned,
     masking,
     models,
@@ -35,6 +36,7 @@ def entries() -> dict[str, dict[str, str]]:
         "data.augment, data.transforms, data.once": (sets.TRANSFORMS, {"levels"}),
         "model": (models.MODELS, context),
         "model.loss of ae": (autoencoders.LOSSES, set()),
+        "model.loss of vae": (latents.LOSSES, set()),
         "model.loss.corruption of ae": (autoencoders.CORRUPTIONS, set()),
         "model.loss of ddpm": (learned.LOSSES, given),
         "model.gamma of vdm": (variational.GAMMAS, set()),
