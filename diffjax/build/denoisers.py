@@ -134,11 +134,10 @@ def _plain(
 ) -> _Reading:
     net = nets.denoiser(context.net, context.data.shape)
     parameterization: Parameterization = kind["parameterization"]
-    last = _last(variance, context.data)
 
     def reverse(params: Params) -> _Reverse:
         denoise = parameterization.denoiser(table, example_net(net, params))
-        return _Reverse(denoise, variance, last)
+        return _Reverse(denoise, variance, _last(variance, context.data))
 
     def objective_of(net: Net) -> Objective:
         return ddpm.objective(net, table, **kind)
@@ -175,11 +174,10 @@ def _of_classes(
 ) -> _Reading:
     null, label = context.data.classes, wanted.label
     net = nets.denoiser(context.net, context.data.shape, labels=null + 1)
-    parameterization: Parameterization = kind["parameterization"]
+    denoiser = kind["parameterization"].denoiser
 
     def of_label(params: Params, label: int) -> Denoise:
-        f = example_net(net, params, jnp.asarray(label))
-        return parameterization.denoiser(table, f)
+        return denoiser(table, example_net(net, params, jnp.asarray(label)))
 
     def bounded(params: Params) -> _Reverse:
         last = _last(variance, context.data)
@@ -206,8 +204,8 @@ def _of_classes(
 
 def _last(variance: Variance, data: Prepared) -> Variance:
     """The small variance ends in 0; of levels no one ends in another, as published."""
-    is_density = variance is ddpm.large and not data.levels
-    return variance if is_density else ddpm.variance.first_clipped
+    keeps = variance is ddpm.large and not data.levels
+    return variance if keeps else ddpm.variance.first_clipped
 
 
 def _moved(step: Step) -> Callable[[Variance], Step]:
