@@ -220,7 +220,8 @@ def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):
     assert main(["evaluate", workdir, "--num", "9"]) == 0
     assert "an autoencoder has no likelihood" in capsys.readouterr().out
     told = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    about = {"step", "examples", "seed", "data", "dims", "parameters"}
+    about = {"step", "examples", "seed", "split", "data", "dims", "train"}
+    about |= {"parameters"}
     assert set(told) == {*about, "reconstruction error"}
     error = told["reconstruction error"]
     assert error["unit"] == "data units squared" and 0 < error["mean"] < 64
@@ -298,8 +299,8 @@ def test_report_shows_runs_side_by_side(run, capsys):
 def test_list_names_everything(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for word in ("digits", "vqvae", "absorbing", "ladder", "adamw", "fsdp", "power"):
-        assert (word in out) == (word != "power")
+    for word in ("digits", "vqvae", "absorbing", "ladder", "adamw", "fsdp", "teapot"):
+        assert (word in out) == (word != "teapot")
 
 
 def test_help_helps(capsys):

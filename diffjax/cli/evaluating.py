@@ -106,7 +106,9 @@ def reference(run: Any, wish: Wish) -> Any:
 
     mesh, data = run.experiment.devices.layout.mesh, run.experiment.data
     assert wish.samples is not None
-    found = scores.reference(data, mesh, wish.samples, file=wish.features)
+    found = scores.reference(
+        data, mesh, wish.samples, file=wish.features, split=wish.split or "test"
+    )
     print(found.told)
     return found
 
