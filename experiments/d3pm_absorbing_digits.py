@@ -16,7 +16,7 @@ def get_config():
         eval_every=500,
         sample_every=1000,
         checkpoint_every=500,
-        data=dict(name="digits", data_dir=None, transforms=("tokens",)),
+        data=dict(name="digits", data_dir=None, in_memory=True, transforms=("tokens",)),
         model=dict(
             name="d3pm",
             schedule=dict(name="inverse", T=64),

@@ -3,14 +3,14 @@
     diffjax train experiments/vqvae_digits.py --workdir runs/vqvae_digits
     diffjax train experiments/d3pm_codes_digits.py --workdir runs/d3pm_codes_digits
 
-The first run may be another: --config.model.first=DIR. 2000 steps, TODO
+The first run may be another: --config.model.first=DIR. 1000 steps, TODO
 """
 
 
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
+        steps=1000,
         batch_size=128,
         log_every=100,
         eval_every=500,

@@ -17,7 +17,9 @@ def get_config():
         eval_every=500,
         sample_every=1500,
         checkpoint_every=500,
-        data=dict(name="digits", data_dir=None, transforms=("symmetric",)),
+        data=dict(
+            name="digits", data_dir=None, in_memory=True, transforms=("symmetric",)
+        ),
         model=dict(
             name="ddpm",
             schedule=dict(name="linear", T=100, beta_min=0.005, beta_max=0.15),

@@ -10,13 +10,13 @@
 def get_config():
     return dict(
         seed=0,
-        steps=1500,
+        steps=2000,
         batch_size=128,
         log_every=100,
         eval_every=500,
-        sample_every=1500,
+        sample_every=2000,
         checkpoint_every=500,
-        data=dict(name="digits", data_dir=None, transforms=("tokens",)),
+        data=dict(name="digits", data_dir=None, in_memory=True, transforms=("tokens",)),
         model=dict(name="hvae", likelihood="discretized_logistic"),
         net=dict(name="mlp", latents=(16, 8, 4), width=72),
         optimizer=dict(name="adam", learning_rate=1e-3),

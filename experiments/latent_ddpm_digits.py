@@ -3,14 +3,14 @@
     diffjax train experiments/vae_digits.py --workdir runs/vae_digits
     diffjax train experiments/latent_ddpm_digits.py --workdir runs/latent_ddpm_digits
 
-The first run may be another: --config.model.first=DIR. 3000 steps, TODO
+The first run may be another: --config.model.first=DIR. 2000 steps, TODO
 """
 
 
 def get_config():
     return dict(
         seed=0,
-        steps=3000,
+        steps=2000,
         batch_size=128,
         log_every=100,
         eval_every=500,
@@ -20,13 +20,13 @@ def get_config():
         model=dict(
             name="latent_ddpm",
             first="runs/vae_digits",
-            schedule=dict(name="cosine", T=100),
-            parameterization="eps",
+            schedule=dict(name="linear", T=100, beta_min=0.01, beta_max=0.12),
+            parameterization="v",
             variance="large",
             step="ancestral",
             steps=None,
         ),
-        net=dict(name="mlp", width=256, depth=3),
+        net=dict(name="mlp", width=128, depth=2),
         optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),
         ema=dict(decay=0.999),
         devices=dict(name="mesh"),

@@ -16,7 +16,9 @@ def get_config():
         eval_every=500,
         sample_every=0,
         checkpoint_every=1000,
-        data=dict(name="digits", data_dir=None, transforms=("unit", "flatten")),
+        data=dict(
+            name="digits", data_dir=None, in_memory=True, transforms=("unit", "flatten")
+        ),
         model=dict(name="ae", latent=32, loss=dict(name="l1", lam=0.02)),
         net=dict(name="mlp", widths=(256,)),
         optimizer=dict(name="adam", learning_rate=1e-3),

@@ -10,13 +10,18 @@ digits (0.42 bits/dim), of which 6.7 are the rate.
 def get_config():
     return dict(
         seed=0,
-        steps=1500,
+        steps=2000,
         batch_size=128,
         log_every=100,
         eval_every=500,
-        sample_every=1500,
+        sample_every=2000,
         checkpoint_every=500,
-        data=dict(name="digits", data_dir=None, transforms=("tokens", "flatten")),
+        data=dict(
+            name="digits",
+            data_dir=None,
+            in_memory=True,
+            transforms=("tokens", "flatten"),
+        ),
         model=dict(name="vae", latent=8, likelihood="discretized_logistic"),
         net=dict(name="mlp", widths=(256,)),
         optimizer=dict(name="adam", learning_rate=1e-3),

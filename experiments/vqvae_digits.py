@@ -16,7 +16,12 @@ def get_config():
         eval_every=500,
         sample_every=1000,
         checkpoint_every=500,
-        data=dict(name="digits", data_dir=None, transforms=("tokens", "flatten")),
+        data=dict(
+            name="digits",
+            data_dir=None,
+            in_memory=True,
+            transforms=("tokens", "flatten"),
+        ),
         model=dict(name="vqvae", K=32, latent=4, likelihood="discretized_logistic"),
         net=dict(name="mlp", widths=(128,), positions=4),
         optimizer=dict(

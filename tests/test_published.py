@@ -84,7 +84,13 @@ def config_of(tfds_dir, vocabulary):
     return config_of
 
 
-@pytest.mark.parametrize("name", NAMES)
+WIDE = [
+    pytest.param(n, marks=pytest.mark.slow if n == "hvae_cifar10" else ())
+    for n in NAMES
+]
+
+
+@pytest.mark.parametrize("name", WIDE)
 def test_at_full_width_it_is_as_large_as_its_docstring_says(name, config_of):
     config = config_of(name)
     if "T" in config["model"].get("schedule", {}):
@@ -110,6 +116,7 @@ SMALL = {
         "attention": (True,),
         "layers": 1,
         "groups": 4,
+        "mid_attention": False,
     },
     "flat_unet": {"depth": 1, "width": 8, "groups": 4},
     "transformer": {"width": 16, "depth": 1, "heads": 2, "told": 16},
@@ -123,6 +130,8 @@ def reduced(config):
     """The same kind of everything, little of it."""
     net, model, data = config["net"], config["model"], config["data"]
     net.update(SMALL[net["name"]])
+    if "head_dim" in net:
+        net["head_dim"] = 4
     if "schedule" in model:
         model["schedule"]["T"] = 5
     model.update({"vdm": {"steps": 4}, "masked": {"T": 5}}.get(model["name"], {}))
@@ -167,7 +176,14 @@ def started(found, batch):
     return zeros._replace(params=params, averages=averages, memory=memory)
 
 
-@pytest.mark.parametrize("name", NAMES)
+CONVOLUTIONS = ("cifar10", "256", "64")
+MARKED = [
+    pytest.param(n, marks=pytest.mark.slow if n.endswith(CONVOLUTIONS) else ())
+    for n in NAMES
+]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_it_steps_twice_and_is_drawn_from(name, config_of):
     """Compiled: the steps. Traced: the bound and samples of what they left."""
     found = build.experiment(reduced(config_of(name)))

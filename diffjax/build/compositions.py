@@ -19,7 +19,14 @@ from diffjax.build.latents import vae_model, vqvae_model
 from diffjax.build.model import Coder, Context, Latent, Model
 from diffjax.core.bounds import Bound
 from diffjax.train.state import stateful
-from diffjax.types import Array, Batch, Objective, Params, example_keys
+from diffjax.types import (
+    Array,
+    Batch,
+    Objective,
+    Params,
+    StatefulObjective,
+    example_keys,
+)
 from diffjax.vae.composed import Scaling
 
 FIRST: Mapping[str, tables.Table] = {
@@ -48,7 +55,7 @@ def latent_ddpm_model(
     context: Context,
     first: Any,
     schedule: Any,
-    parameterization: Any = ddpm.predict.EPS,
+    parameterization: Any = ddpm.predict.V,
     weight: Any = ddpm.weights.uniform,
     variance: Any = ddpm.large,
     loss: Any = "hybrid",
@@ -65,8 +72,9 @@ def latent_ddpm_model(
 
     Args: context: Context.  first: the run of a VAE; in a run's config.json its
         "model" and "net".  schedule, parameterization, weight, variance, loss, classes,
-        drop, label, guidance, step, steps: as for `ddpm_model`; the large variance is
-        right where the latents are standard Gaussian.
+        drop, label, guidance, step, steps: as for `ddpm_model`. With v and the large
+        variance a network that says 0 is the exact reverse of standard Gaussian
+        latents, so that training begins at the best Gaussian prior.
     Returns: Model.
     """
     below, latent = _first("latent_ddpm", first, context)
@@ -86,21 +94,27 @@ def latent_ddpm_model(
         steps=steps,
     )
 
+    if isinstance(above.objective, StatefulObjective):
+        raise ValueError(
+            f"expected a loss without a memory for latents, got {loss!r}; take 'hybrid'"
+        )
+
     def like(rng: Array, batch: Batch) -> Any:
         none = jnp.zeros(latent.shape[-1])
         return {"first": _params(below, rng, batch), "scaling": Scaling(none, none)}
 
-    def frozen(params: Params, batches: Iterable[Batch]) -> Any:
-        @jax.jit
-        def moments(params: Params, x: Array) -> Any:
-            return jax.vmap(latent.bind(params)[0])(x)
-
-        seen = [moments(params, batch["x"]) for batch in batches]
-        mean, log_var = (jnp.concatenate(part) for part in zip(*seen, strict=True))
-        return {"first": params, "scaling": vae.composed.standardizing(mean, log_var)}
-
     whole = _two_stages(above, like, _way_of_latents(latent))
-    return whole._replace(frozen=frozen)
+    return whole._replace(frozen=functools.partial(_standardized, latent))
+
+
+def _standardized(latent: Latent, params: Params, batches: Iterable[Batch]) -> Any:
+    @jax.jit
+    def moments(params: Params, x: Array) -> Any:
+        return jax.vmap(latent.bind(params)[0])(x)
+
+    seen = [moments(params, batch["x"]) for batch in batches]
+    mean, log_var = (jnp.concatenate(part) for part in zip(*seen, strict=True))
+    return {"first": params, "scaling": vae.composed.standardizing(mean, log_var)}
 
 
 def d3pm_codes_model(

@@ -133,10 +133,7 @@ def _plain(
 ) -> _Reading:
     net = nets.denoiser(context.net, context.data.shape)
     parameterization: Parameterization = kind["parameterization"]
-    # The small variance is 0 at s = 0, so another ends it; published codes do so for
-    # levels whatever the variance is.
-    is_whole = variance is ddpm.large and not context.data.levels
-    last = variance if is_whole else ddpm.variance.first_clipped
+    last = _last(variance, context.data)
 
     def reverse(params: Params) -> _Reverse:
         denoise = parameterization.denoiser(table, example_net(net, params))
@@ -215,7 +212,7 @@ def _of_classes(
         return parameterization.denoiser(table, f)
 
     def bounded(params: Params) -> _Reverse:
-        last = ddpm.variance.first_clipped
+        last = _last(variance, context.data)
         return _Reverse(of_label(params, null), variance, last)
 
     def drawn(params: Params) -> _Reverse:
@@ -235,6 +232,12 @@ def _of_classes(
         )
 
     return _Reading(objectives(context.net, objective_of, net), bounded, drawn)
+
+
+def _last(variance: Variance, data: Prepared) -> Variance:
+    """The small variance ends in 0; of levels no one ends in another, as published."""
+    is_density = variance is ddpm.large and not data.levels
+    return variance if is_density else ddpm.variance.first_clipped
 
 
 def _moved(step: Step) -> Callable[[Variance], Step]:

@@ -11,8 +11,8 @@ from diffjax.cli.numbers import number, with_error
 from diffjax.cli.results import last
 from diffjax.cli.shown import Shown
 
-DIFFUSIONS = ("ddpm", "d3pm")
-"""Their divergences are those of t = 2..T; the others' are those of layers 1..L-1."""
+DIFFUSIONS = {"ddpm": 2, "d3pm": 2, "latent_ddpm": 1, "d3pm_codes": 1}
+"""Their divergences are those of t = first..T; the others' of layers 1..L-1."""
 TABLED = {"bits/dim", "rate", "distortion"}
 """What the table of the runs has already."""
 NAMED = 12
@@ -68,7 +68,7 @@ def losses(run: Shown) -> str:
 def divergences(run: Shown) -> str:
     r"""Where the rate is spent.
 
-        KL_t of t = 2..T, or KL_l of each layer, the prior's last
+        KL_t of each t, or KL_l of each layer, the prior's last
 
     Args: run: Shown.
     Returns: HTML, "" if it was not evaluated or has one latent (no unit).
@@ -78,13 +78,15 @@ def divergences(run: Shown) -> str:
     mean, error = (np.array(found.get(k, []), float) for k in ("mean", "se"))
     if not mean.size or prior is None:
         return ""
-    if run.config["model"]["name"] in DIFFUSIONS:
-        line = charts.Line("KL", np.arange(2, 2 + mean.size), mean, error)
+    first = DIFFUSIONS.get(run.config["model"]["name"])
+    if first is not None:
+        line = charts.Line("KL", first + np.arange(mean.size), mean, error)
         chart = charts.lines(f"terms of the bound of {run.name}", [line], x_label="t")
         rest = run.evaluation["distortion"]["mean"]
         told = (
-            f"<b>Terms of the bound</b>, nats, t = 2..{1 + mean.size}; at t = 1, the "
-            f"distortion, {rest:.4g}, and the prior term {prior['mean']:.3g}."
+            f"<b>Terms of the bound</b>, nats, t = {first}..{first + mean.size - 1}; "
+            f"{'at t = 1, ' if first == 2 else 'below them '}the distortion, "
+            f"{rest:.4g}, and the prior term {prior['mean']:.3g}."
         )
         return f"{chart}<figcaption>{told}</figcaption>"
     rates, errors = np.append(mean, prior["mean"]), np.append(error, prior["se"])

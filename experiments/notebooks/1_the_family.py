@@ -277,7 +277,9 @@ right, right_error = bounds.mean_and_standard_error(samples[:, 0] > 0)
 assert abs(right - 0.4) < 4 * right_error  # of the two modes, 0.6 and 0.4
 np.testing.assert_allclose(samples.std(), jnp.sqrt(0.24 * 1.8**2 + 0.03), rtol=0.03)
 
-fig, (left, far_right) = plt.subplots(1, 2, figsize=(7, 3), sharey=True, width_ratios=(3, 1))
+fig, (left, far_right) = plt.subplots(
+    1, 2, figsize=(7, 3), sharey=True, width_ratios=(3, 1)
+)
 left.plot(range(100, 0, -2), path[:60, :, 0].T, lw=0.5)
 left.invert_xaxis()
 left.set(xlabel="t", ylabel="$x_t$")
@@ -356,7 +358,9 @@ denoise = oracle.finite_discrete.discrete_leave_one_out(
     jnp.arange(4)[:, None], family, log_weights=jnp.log(law)
 )
 x = jnp.repeat(jnp.arange(4), (4000 * law).astype(int), total_repeat_length=4000)
-contract["D3PM"] = jax.jit(lambda rng: d3pm.bound(denoise, family, rng, x[:, None]))(key)
+contract["D3PM"] = jax.jit(lambda rng: d3pm.bound(denoise, family, rng, x[:, None]))(
+    key
+)
 entropy = -jnp.sum(law * jnp.log(law))
 found, error = bounds.mean_and_standard_error(-contract["D3PM"].elbo)
 assert abs(found - entropy) < 4 * error

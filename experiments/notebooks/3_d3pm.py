@@ -49,9 +49,7 @@ for row, (name, family) in zip(axes, families.items(), strict=True):
         Q_t = family.matrix(step(t - 1), step(t))
         np.testing.assert_allclose(Q_t.sum(1), 1)
         product = product @ Q_t
-        np.testing.assert_allclose(
-            family.matrix(step(0), step(t)), product, atol=1e-10
-        )
+        np.testing.assert_allclose(family.matrix(step(0), step(t)), product, atol=1e-10)
     for axis, t in zip(row, times, strict=True):
         axis.imshow(family.matrix(step(0), step(t)), vmin=0, vmax=1)
         axis.set(title=f"{name}, t = {t}", xticks=[], yticks=[])
@@ -166,7 +164,9 @@ def expected_bound(denoise, parameterization):
 
 
 weights = {"log_weights": jnp.log(data)}
-others = oracle.finite_discrete.discrete_leave_one_out(letters[:, None], small, **weights)
+others = oracle.finite_discrete.discrete_leave_one_out(
+    letters[:, None], small, **weights
+)
 full = oracle.finite_discrete.discrete_denoiser(letters[:, None], small, **weights)
 at_T = jnp.log(data @ small.matrix(step(0), step(T)))
 floor = -np.sum(data * np.log(data)) + categorical.kl(at_T, small.log_prior())
@@ -241,9 +241,7 @@ def infill(sample, family):
     """c__, 200 times."""
     denoise = oracle.finite_discrete.discrete_denoiser(words, family)
     filled = jax.jit(
-        lambda rng: sample(
-            denoise, family, rng, (200, 3), known=known, known_mask=held
-        )
+        lambda rng: sample(denoise, family, rng, (200, 3), known=known, known_mask=held)
     )(key)
     return {"".join(alphabet[c] for c in row) for row in np.asarray(filled)}
 

@@ -48,9 +48,9 @@ def test_a_learned_variance_at_an_end_of_its_range_is_that_end(data, place, name
 
     bounds, samples = both(params, weights(fixed, batch, scale=0.0))
     np.testing.assert_allclose(*[b.divergences for b in bounds], rtol=1e-4)
-    # A fixed one ends in the small variance of t = 2, a learned one as it is learned.
+    # Of levels, a fixed one ends in the small variance of t = 2; else as it is.
     same = np.allclose(*[b.reconstruction for b in bounds], rtol=1e-4)
-    assert same == (name == "small")
+    assert same == (name == "small" or data is MOONS)
     np.testing.assert_allclose(*samples, rtol=1e-4, atol=1e-5)
 
 
