@@ -56,6 +56,7 @@ def evaluate(directory: str, wish: Wish) -> None:
     run = runs.read(directory, split=wish.split)
     paths = []
     if wish.samples is not None:
+        drawing.sampler_of(run)  # before a classifier is trained for nothing
         paths = score(Path(directory), run, wish, reference(run, wish))
     told.written([*paths, *measure(Path(directory), run, wish)])
 
