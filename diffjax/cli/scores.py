@@ -127,6 +127,7 @@ def _of_text(data: Prepared, num: int, split: str) -> Reference:
         values = {
             "spelling": text.spelling_rate(pieces, vocabulary),
             "distinct-3": text.distinct(pieces, 3),
+            "unigram bits": text.unigram_entropy(np.bincount(np.ravel(x))),
         }
         return [Record(k, v, None, len(x), split) for k, v in values.items()]
 
