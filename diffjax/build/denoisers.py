@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from diffjax import ddpm
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid
+from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid, process_of
 from diffjax.build.learned import LOSSES
-from diffjax.build.model import Context, Model, Process, objectives
+from diffjax.build.model import Context, Model, objectives
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm.conditioning import conditional_objective
@@ -121,11 +120,8 @@ def _model(
         options: dict[str, Any] = {"variance": variance, "decoder": decoder(last)}
         return ddpm.bound(guide(denoise), table, rng, batch["x"], **options)
 
-    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
-        return ddpm.diffuse(table, x_0, jax.random.normal(rng, x_0.shape), t)
-
     chain = chain_of(walk, table.T if ts is None else len(ts) - 1, shape)
-    process = Process(table.T, diffuse)
+    process = process_of(table)
     return Model(*reading.objectives, sampler, bound, chain, process=process)
 
 
