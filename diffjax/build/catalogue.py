@@ -41,10 +41,7 @@ def entries() -> dict[str, dict[str, str]]:
         "model.loss of ddpm": (learned.LOSSES, given),
         "model.gamma of vdm": (variational.GAMMAS, set()),
         "model.alpha of masked": (masking.ALPHAS, set()),
-        "model.schedule of ddpm, d3pm, latent_ddpm and d3pm_codes": (
-            diffusions.SCHEDULES,
-            set(),
-        ),
+        "model.schedule of every ddpm and d3pm": (diffusions.SCHEDULES, set()),
         "model.step of ddpm and latent_ddpm": (diffusions.STEPS, set()),
         "model.transitions of d3pm and d3pm_codes": (diffusions.FAMILIES, law),
         "model.loss of d3pm and d3pm_codes": (diffusions.LOSSES, set()),
