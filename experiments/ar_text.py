@@ -19,7 +19,7 @@ def get_config():
         model=dict(name="ar"),
         net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
         optimizer=dict(
-            name="adamw", learning_rate=1e-3, clip=1.0, warmup=200, decay="cosine"
+            name="adamw", learning_rate=1e-3, clip=1.0, warmup=100, decay="cosine"
         ),
         ema=dict(decay=0.999),
         devices=dict(name="mesh"),

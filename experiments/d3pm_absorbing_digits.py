@@ -11,20 +11,22 @@ def get_config():
     return dict(
         seed=0,
         steps=1000,
-        batch_size=32,
+        batch_size=64,
         log_every=100,
         eval_every=500,
         sample_every=1000,
-        checkpoint_every=1000,
-        data=dict(name="digits", data_dir=None, transforms=("tokens",)),
+        checkpoint_every=500,
+        data=dict(name="digits", data_dir=None, in_memory=True, transforms=("tokens",)),
         model=dict(
             name="d3pm",
             schedule=dict(name="inverse", T=64),
             transitions="absorbing",
-            loss="absorbing",
+            loss=dict(name="absorbing", times="stratified"),
         ),
-        net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
-        optimizer=dict(name="adam", learning_rate=1e-3, clip=1.0, warmup=100),
+        net=dict(name="mlp", width=128, depth=2),
+        optimizer=dict(
+            name="adamw", learning_rate=2e-3, clip=1.0, warmup=100, decay="cosine"
+        ),
         ema=dict(decay=0.999),
         devices=dict(name="mesh"),
     )

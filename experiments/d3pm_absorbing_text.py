@@ -21,11 +21,11 @@ def get_config():
             name="d3pm",
             schedule=dict(name="inverse", T=32),
             transitions="absorbing",
-            loss="absorbing",
+            loss=dict(name="absorbing", times="stratified"),
         ),
         net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
         optimizer=dict(
-            name="adamw", learning_rate=1e-3, clip=1.0, warmup=200, decay="cosine"
+            name="adamw", learning_rate=1e-3, clip=1.0, warmup=100, decay="cosine"
         ),
         ema=dict(decay=0.999),
         devices=dict(name="mesh"),

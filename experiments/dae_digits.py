@@ -10,13 +10,15 @@ of 0.68 (standard error 0.02) for a clean test digit; the noise to undo has 5.8.
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
+        steps=1500,
         batch_size=128,
         log_every=100,
         eval_every=500,
         sample_every=0,
         checkpoint_every=1000,
-        data=dict(name="digits", data_dir=None, transforms=("unit", "flatten")),
+        data=dict(
+            name="digits", data_dir=None, in_memory=True, transforms=("unit", "flatten")
+        ),
         model=dict(
             name="ae",
             latent=32,

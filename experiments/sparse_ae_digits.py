@@ -10,13 +10,15 @@ of 1.03 (standard error 0.04) for a test digit; PCA with as many numbers leaves 
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
+        steps=1500,
         batch_size=128,
         log_every=100,
         eval_every=500,
         sample_every=0,
         checkpoint_every=1000,
-        data=dict(name="digits", data_dir=None, transforms=("unit", "flatten")),
+        data=dict(
+            name="digits", data_dir=None, in_memory=True, transforms=("unit", "flatten")
+        ),
         model=dict(name="ae", latent=32, loss=dict(name="l1", lam=0.02)),
         net=dict(name="mlp", widths=(256,)),
         optimizer=dict(name="adam", learning_rate=1e-3),

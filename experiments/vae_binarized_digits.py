@@ -16,7 +16,12 @@ def get_config():
         eval_every=500,
         sample_every=500,
         checkpoint_every=1000,
-        data=dict(name="digits", data_dir=None, transforms=("binarize", "flatten")),
+        data=dict(
+            name="digits",
+            data_dir=None,
+            in_memory=True,
+            transforms=("binarize", "flatten"),
+        ),
         model=dict(name="vae", latent=8, likelihood="bernoulli"),
         net=dict(name="mlp", widths=(512,)),
         optimizer=dict(name="adam", learning_rate=1e-3),

@@ -1,4 +1,4 @@
-"""VAE on the static binarized MNIST: one layer of 48 latents, 3 at each of 4 x 4 spots.
+"""VAE on the static binarized MNIST: one layer of 50 latents, one hidden layer of 400.
 
 diffjax train experiments/vae_mnist.py --workdir runs/vae_mnist
 """
@@ -7,22 +7,24 @@ diffjax train experiments/vae_mnist.py --workdir runs/vae_mnist
 def get_config():
     return dict(
         seed=0,
-        steps=10_000,
-        batch_size=50,
-        log_every=200,
-        eval_every=1000,
+        steps=40_000,
+        batch_size=100,
+        log_every=500,
+        eval_every=2500,
         sample_every=0,
-        checkpoint_every=500,
+        checkpoint_every=1000,
         data=dict(
             name="binarized_mnist",
             data_dir=None,
             test="validation",
-            once=("binarize",),
+            once=("binarize", "flatten"),
             in_memory=True,
         ),
-        model=dict(name="vae", latent=3, likelihood="bernoulli", loss="elbo"),
-        net=dict(name="conv", widths=(16, 32, 64), blocks=1),
-        optimizer=dict(name="adam", learning_rate=2e-3, decay="cosine", warmup=100),
+        model=dict(name="vae", latent=50, likelihood="bernoulli", loss="elbo"),
+        net=dict(name="mlp", widths=(400,)),
+        optimizer=dict(
+            name="adamw", learning_rate=1e-3, weight_decay=0.03, decay="cosine"
+        ),
         ema=dict(decay=0.999),
-        devices=dict(name="mesh"),
+        devices=dict(name="mesh", per_dispatch=50),
     )

@@ -13,12 +13,18 @@ def picture(size):
     return PIL.Image.fromarray(RNG.integers(0, 256, (size, size, 3), dtype=np.uint8))
 
 
+def drawing(levels):
+    return PIL.Image.fromarray(RNG.integers(0, levels, (28, 28), dtype=np.uint8))
+
+
 def sentence():
     return " ".join(RNG.choice(WORDS, 12))
 
 
 EXAMPLES = {
     "cifar10": lambda i: {"image": picture(32), "label": i % 10, "id": str(i)},
+    "binarized_mnist": lambda i: {"image": drawing(2)},
+    "fashion_mnist": lambda i: {"image": drawing(256), "label": i % 10},
     "imagenet_resized/64x64": lambda i: {"image": picture(64), "label": i},
     "lsun/church_outdoor": lambda i: {"image": picture(300), "id": str(i)},
     "celeb_a_hq/256": lambda i: {"image": picture(256), "image/filename": str(i)},
@@ -26,6 +32,8 @@ EXAMPLES = {
 }
 SPLITS = {
     "cifar10": {"train": 16, "test": 8},
+    "binarized_mnist": {"train": 16, "validation": 8, "test": 8},
+    "fashion_mnist": {"train": 16, "test": 8},
     "imagenet_resized/64x64": {"train": 16, "validation": 8},
     "lsun/church_outdoor": {"train": 8, "validation": 4},
     "celeb_a_hq/256": {"train": 12},

@@ -5,10 +5,12 @@ import pathlib
 import textwrap
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
 
+from diffjax import build, vae
 from diffjax.cli import main, pictures, runs
 
 CONFIG = """
@@ -224,6 +226,66 @@ def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):
     assert error["unit"] == "data units squared" and 0 < error["mean"] < 64
     assert main(["sample", workdir]) == 2
     assert "expected a model to draw from, got ae" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def vae_run(file, tmp_path_factory):
+    """A VAE of bits, trained on them for four steps."""
+    folder = tmp_path_factory.mktemp("vae")
+    text = pathlib.Path(file).read_text()
+    start, end = text.index("model=dict("), text.index("net=dict(")
+    model = "model=dict(name='vae', latent=2),\n        "
+    text = (text[:start] + model + text[end:]).replace("symmetric", "binarize")
+    path = folder / "vae.py"
+    path.write_text(text.replace("width=8, depth=1", "widths=(8,)"))
+    assert main(["train", str(path), "--workdir", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_evaluate_adds_log_p_by_many_draws(vae_run, capsys):
+    """As `vae.nll` says of the parameters, the noise from (seed, i); in any batches."""
+    words = ["evaluate", str(vae_run), "--num", "9", "--importance-samples", "20"]
+    found = []
+    for size in ("4", "6"):
+        assert main([*words, "--batch-size", size]) == 0
+        assert "  nll " in capsys.readouterr().out
+        told = json.loads((vae_run / "evaluation.json").read_text())
+        assert (told["importance_samples"], told["nll"]["unit"]) == (20, "nats")
+        found.append(told["nll"])
+    for name in ("mean", "se"):
+        assert found[0][name] == pytest.approx(found[1][name], rel=1e-4)
+    loaded = runs.read(str(vae_run))
+    x = build.data.first(loaded.experiment.data, batch_size=9)["x"].reshape(9, -1)
+
+    def layer(part, name):
+        said = loaded.params[part]["params"][name]
+        said = said.get("dense", said)
+        return lambda h: h @ said["kernel"] + said["bias"]
+
+    def two(part):
+        return lambda h: layer(part, "out")(jax.nn.gelu(layer(part, "hidden_0")(h)))
+
+    right = vae.nll(
+        lambda x: tuple(jnp.split(two("enc")(x), 2)),
+        two("dec"),
+        runs.noise_keys(0, 0, 9),
+        jnp.asarray(x),
+        num=20,
+    )
+    assert found[0]["mean"] == pytest.approx(float(right.mean()), rel=1e-4)
+    error = float(right.std(ddof=1)) / 3
+    assert found[0]["se"] == pytest.approx(error, rel=1e-3)
+
+
+def test_log_p_and_splits_are_refused_where_there_are_none(run, vae_run, capsys):
+    for directory, words, message in [
+        (run, ["--importance-samples", "9"], "weights (vae, hvae) for --importance-sa"),
+        (vae_run, ["--importance-samples", "0"], "expected --importance-samples to be"),
+        (run, ["--split", "valid"], "option of data 'digits' among data_dir, augment"),
+    ]:
+        assert main(["evaluate", str(directory), "--num", "2", *words]) == 2
+        told = capsys.readouterr().err.splitlines()
+        assert len(told) == 1 and message in told[0], told
 
 
 def test_report_shows_runs_side_by_side(run, capsys):

@@ -31,6 +31,11 @@ MILLIONS = {
     "d3pm_uniform_text8": 92.4,
     "d3pm_absorbing_lm1b": 105,
     "masked_text8": 92_424_988,
+    "hvae_cifar10": 39_049_380,
+    "vqvae_cifar10": 9.5,
+    "vae_celebahq256": 6.3,
+    "latent_ddpm_celebahq256": 274,
+    "d3pm_codes_cifar10": 93.2,
 }
 """Parameters, in millions or to the last one, by name of the experiment."""
 NAMES = sorted(MILLIONS)
@@ -61,6 +66,10 @@ def config_of(tfds_dir, vocabulary):
     def config_of(name):
         config = configs.load(str(FOLDER / f"{name}.py"), [])
         data = config["data"]
+        if data["name"] == "first":
+            run = config["model"]["first"]
+            first = config_of(run.removeprefix("runs/"))
+            return build.stages.over(config, first, run=run, step=0)
         if data["name"] == "text8":
             del data["path"]
             data["name"] = "text"
@@ -75,7 +84,13 @@ def config_of(tfds_dir, vocabulary):
     return config_of
 
 
-@pytest.mark.parametrize("name", NAMES)
+WIDE = [
+    pytest.param(n, marks=pytest.mark.slow if n == "hvae_cifar10" else ())
+    for n in NAMES
+]
+
+
+@pytest.mark.parametrize("name", WIDE)
 def test_at_full_width_it_is_as_large_as_its_docstring_says(name, config_of):
     config = config_of(name)
     if "T" in config["model"].get("schedule", {}):
@@ -101,9 +116,12 @@ SMALL = {
         "attention": (True,),
         "layers": 1,
         "groups": 4,
+        "mid_attention": False,
     },
     "flat_unet": {"depth": 1, "width": 8, "groups": 4},
     "transformer": {"width": 16, "depth": 1, "heads": 2, "told": 16},
+    "ladder": {"depths": ((1, 1, 2), (1, 1, 1)), "width": 8, "latent": 2},
+    "conv": {"widths": (4,), "blocks": 1},
 }
 SMALL["logistic_unet"] = SMALL["unet"]
 
@@ -112,10 +130,14 @@ def reduced(config):
     """The same kind of everything, little of it."""
     net, model, data = config["net"], config["model"], config["data"]
     net.update(SMALL[net["name"]])
-    model.get("schedule", model)["T"] = 5
-    if model["name"] == "vdm":
-        del model["T"]
-        model["steps"] = 4
+    if "head_dim" in net:
+        net["head_dim"] = 4
+    if "schedule" in model:
+        model["schedule"]["T"] = 5
+    model.update({"vdm": {"steps": 4}, "masked": {"T": 5}}.get(model["name"], {}))
+    if "first" in model:
+        net_of_first = model["first"]["net"]
+        net_of_first.update(SMALL[net_of_first["name"]])
     if data["name"] in ("text", "lm1b"):
         data["length"] = 8
     else:
@@ -149,10 +171,19 @@ def started(found, batch):
 
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
     params = jax.tree.map(small, state.params)
-    return zeros._replace(params=params, averages={"ema": params})
+    averages = {name: params for name in state.averages}
+    memory = jax.tree.map(lambda leaf: np.abs(small(leaf)), state.memory)
+    return zeros._replace(params=params, averages=averages, memory=memory)
 
 
-@pytest.mark.parametrize("name", NAMES)
+CONVOLUTIONS = ("cifar10", "256", "64")
+MARKED = [
+    pytest.param(n, marks=pytest.mark.slow if n.endswith(CONVOLUTIONS) else ())
+    for n in NAMES
+]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_it_steps_twice_and_is_drawn_from(name, config_of):
     """Compiled: the steps. Traced: the bound and samples of what they left."""
     found = build.experiment(reduced(config_of(name)))
@@ -182,7 +213,7 @@ def test_it_steps_twice_and_is_drawn_from(name, config_of):
         return model.bound(params, keys, batch).elbo, model.sampler(params, keys, 4)
 
     keys = jax.random.split(jax.random.key(0), 4)
-    params = model.trained(state.averages["ema"], state.memory)
+    params = model.trained(state.averages.get("ema", state.params), state.memory)
     bound, drawn = jax.eval_shape(use, params, keys, batch)
     assert bound.shape == (4,) and drawn.shape == (4, *found.data.shape)
 

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from diffjax import build
-from diffjax.cli import drawing, main, scores
+from diffjax.cli import drawing, main, pictures, scores
 from diffjax.evaluate import frechet, kid, precision_recall, record
 
-PIXELS = "def features(x):\n    return x.reshape(len(x), -1)[:, 18:26]\n"
+PIXELS = """
+SOME = slice(18, 26)
+
+
+def features(x):
+    return x.reshape(len(x), -1)[:, SOME]
+"""
 
 
 @pytest.fixture
@@ -164,11 +170,15 @@ def test_the_forward_process_is_drawn(run):
     forward.save(run, found, 0)
     seen = forward.read(run)
     assert list(seen.ts) == [0, 1, 2, 3, 4] and not seen.pieces.size
-    assert seen.tiles.shape == (5, 4, 8, 8, 1)
+    assert seen.tiles.shape == (5, 4, 8, 8, 3)  # in colour, for the masks
     data = found.experiment.data
     x = build.data.read(data, data.test, np.arange(4))
-    np.testing.assert_array_equal(seen.tiles[0], np.round(x * (255 / 16)))
-    assert (seen.tiles[-1] == 255).all()  # every pixel is the mask
+    wanted = np.repeat(np.round(x * (255 / 16)), 3, axis=-1)
+    np.testing.assert_array_equal(seen.tiles[0], wanted)
+    assert (seen.tiles[-1] == pictures.MASK).all()
+    masked = (seen.tiles == pictures.MASK).all(-1)
+    np.testing.assert_array_equal(seen.tiles[2][~masked[2]], wanted[~masked[2]])
+    assert 0.3 < masked[2].mean() < 0.7  # half of the way
     alpha = 1 - seen.ts / 4  # inverse(4): a mask at rate t / T
     wanted = alpha[:, None, None] * np.eye(18)
     wanted[:, :, -1] += (1 - alpha)[:, None]

@@ -11,7 +11,7 @@ import numpy as np
 from diffjax import d3pm, ddpm
 from diffjax.build import nets, tables
 from diffjax.build.model import Context, Model, Process, expect_whole, objectives
-from diffjax.core import schedules
+from diffjax.core import schedules, times
 from diffjax.d3pm.objective import bound as d3pm_bound
 from diffjax.d3pm.objective import example_net as d3pm_net
 from diffjax.d3pm.objective import unguided
@@ -38,11 +38,22 @@ STEPS: tables.Table = {
     "heun": lambda: ddpm.heun,
     "plms": lambda: ddpm.plms,
 }
+TIMES: tables.Table = {"uniform": times.uniform, "stratified": times.stratified}
+
+
+def _timed(loss: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(*, times: str = "uniform") -> Callable[..., Any]:
+        tables.among("model.loss.times", times, TIMES)
+        return functools.partial(loss, times=TIMES[times])
+
+    return timed
+
+
 LOSSES: tables.Table = {
-    "vb": lambda: d3pm.vb_loss,
+    "vb": _timed(d3pm.vb_loss),
     "hybrid": lambda *, lam=None: functools.partial(d3pm.hybrid_loss, lam=lam),
-    "cross_entropy": lambda: d3pm.cross_entropy,
-    "absorbing": lambda: d3pm.absorbing_loss,
+    "cross_entropy": _timed(d3pm.cross_entropy),
+    "absorbing": _timed(d3pm.absorbing_loss),
 }
 
 

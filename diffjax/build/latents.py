@@ -2,17 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffjax import hvae, vae, vq
-from diffjax.build import nets, tables
-from diffjax.build.data import Prepared
-from diffjax.build.model import Coder, Context, Latent, Model, expect_whole, objectives
-from diffjax.core import likelihoods
+from diffjax.build import decoders, nets, tables
+from diffjax.build.model import Coder, Context, Latent, Model, objectives
 from diffjax.core.batching import of_example
 from diffjax.core.bounds import Bound, importance_bound
 from diffjax.types import Array, Batch, Net, Objective, Params
@@ -64,10 +62,13 @@ def vae_model(
         loss.  sigma: of "gaussian".
     Returns: Model.
     """
-    said, shape = _said(context.data, likelihood, sigma), context.data.shape
+    said, shape = (
+        decoders.of_entries(context.data, likelihood, sigma),
+        context.data.shape,
+    )
     tables.number("model.latent", latent, least=1, whole=True)
     enc, dec, places = nets.pair(
-        context.net, shape, 2 * latent, said.shape, levels=_levels(context.data)
+        context.net, shape, 2 * latent, said.shape, levels=decoders.levels(context.data)
     )
     tables.number("model.elbo_steps", elbo_steps, least=0, whole=True)
     cost = tables.make("model.loss", LOSSES, loss)
@@ -94,27 +95,34 @@ def vae_model(
 
 
 def hvae_model(
-    *, context: Context, likelihood: str = "bernoulli", sigma: float = 0.1
+    *,
+    context: Context,
+    likelihood: str = "bernoulli",
+    sigma: float = 0.1,
+    mixtures: int = 10,
 ) -> Model:
-    r"""A top-down hierarchical VAE of images.
+    r"""A top-down hierarchical VAE.
 
         {"name": "hvae", "likelihood": "categorical"}
 
-    Args: context: Context.  likelihood, sigma: as for `vae_model`.
+    Args: context: Context.  likelihood, sigma: as for `vae_model`, or
+        "logistic_mixture" for levels of RGB images.  mixtures: of logistics.
     Returns: Model.
     """
     data = context.data
-    said = _said(data, likelihood, sigma)
+    said = decoders.of_image(data, likelihood, sigma, mixtures)
     # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
-    channels = (int(np.prod((*data.shape[2:], *said.shape))),)
-    parts = nets.top_down(context.net, data.shape, channels, levels=_levels(data))
+    channels = (int(np.prod(said.shape[2:])),)
+    parts = nets.top_down(
+        context.net, data.shape, channels, levels=decoders.levels(data)
+    )
     stack = hvae.LadderNets(*parts)
 
     def log_prob(x: Array, decoded: Array) -> Array:
-        return said.log_prob(x, decoded.reshape(*x.shape, *said.shape))
+        return said.log_prob(x, decoded.reshape(said.shape))
 
     def draw(rng: Array, decoded: Array) -> Array:
-        return said.draw(rng, decoded.reshape(*data.shape, *said.shape))
+        return said.draw(rng, decoded.reshape(said.shape))
 
     def sampler(params: Params, rng: Array, num: int) -> Array:
         _, decode, _ = hvae.ladder_of(stack, params)
@@ -126,18 +134,22 @@ def hvae_model(
             encode, decode, rng, batch["x"], likelihood=log_prob, features=features
         )
 
-    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob)
-
-    def nll(num: int) -> Callable[[Params, Array, Batch], Array]:
-        def of_batch(params: Params, rng: Array, batch: Batch) -> Array:
-            encode, decode, features = hvae.ladder_of(stack, params)
-            log_w = weigh(encode, decode, rng, batch["x"], num=num, features=features)
-            return -importance_bound(log_w)
-
-        return of_batch
-
     objective = hvae.ladder_objective(stack, likelihood=log_prob)
+    nll = functools.partial(_ladder_nll, stack, log_prob)
     return Model(objective, objective, sampler, bound, nll=nll)
+
+
+def _ladder_nll(
+    stack: hvae.LadderNets, log_prob: Callable[..., Array], num: int
+) -> Callable[[Params, Array, Batch], Array]:
+    weigh = functools.partial(hvae.ladder.log_weights, likelihood=log_prob, num=num)
+
+    def nll(params: Params, rng: Array, batch: Batch) -> Array:
+        encode, decode, features = hvae.ladder_of(stack, params)
+        log_w = weigh(encode, decode, rng, batch["x"], features=features)
+        return -importance_bound(log_w)
+
+    return nll
 
 
 def vqvae_model(
@@ -159,9 +171,9 @@ def vqvae_model(
         averages.
     Returns: Model.
     """
-    data, said = context.data, _said(context.data, likelihood, sigma)
+    data, said = context.data, decoders.of_entries(context.data, likelihood, sigma)
     # The averages are of a whole batch, so no example can have masks of its own.
-    fixed: dict[str, Any] = {"levels": _levels(data), "fixed": {"dropout": 0.0}}
+    fixed: dict[str, Any] = {"levels": decoders.levels(data), "fixed": {"dropout": 0.0}}
     enc, dec, places = nets.pair(context.net, data.shape, latent, said.shape, **fixed)
     quantizer, prior = vq.quantizers.vector(K), vq.prior.uniform(K)
     objective = vq.ema_objective(
@@ -221,55 +233,3 @@ def usage(counts: np.ndarray) -> dict[str, Any]:
         "used": float(vq.usage.used(found)),
         "counts": counts.tolist(),
     }
-
-
-class _Said(NamedTuple):
-    """What a decoder says of each entry: (), or (K,) numbers; and what they mean."""
-
-    shape: tuple[int, ...]
-    log_prob: Callable[[Array, Array], Array]
-    draw: Callable[[Array, Array], Array]
-
-
-def _halves(said: Array) -> tuple[Array, Array]:
-    return said[..., 0], said[..., 1]  # mean, log scale
-
-
-def _levels(data: Prepared) -> int:
-    return data.levels if data.whole else 0
-
-
-def _said(data: Prepared, likelihood: str, sigma: float) -> _Said:
-    logistic = vae.decoders.discretized_logistic(levels=data.levels)
-    draw_logistic = vae.samplers.draw_discretized_logistic(levels=data.levels)
-    # Bits and reals are shown as their means, as papers do: grey says more than noise.
-    table = {
-        "bernoulli": _Said(
-            (), likelihoods.bernoulli, lambda rng, logits: jax.nn.sigmoid(logits)
-        ),
-        "categorical": _Said(
-            (data.levels,), likelihoods.categorical, vae.samplers.draw_categorical
-        ),
-        "discretized_logistic": _Said(
-            (2,),
-            lambda x, said: logistic(x, _halves(said)),
-            lambda rng, said: draw_logistic(rng, _halves(said)),
-        ),
-        "gaussian": _Said(
-            (), vae.decoders.gaussian_with(sigma), lambda rng, mean: mean
-        ),
-    }
-    tables.among("model.likelihood", likelihood, table)
-    if likelihood == "bernoulli" and not data.bits:
-        raise ValueError(
-            f"expected bits for a bernoulli likelihood, got {data.name} with other "
-            "values; make `binarize` or `binarize_dynamic` one of data.transforms"
-        )
-    if likelihood in ("categorical", "discretized_logistic"):
-        expect_whole(data, f"a {likelihood} likelihood")
-    elif data.whole:
-        raise ValueError(
-            f"expected real numbers for a {likelihood} likelihood, got the integers of "
-            f"{data.name}; make `symmetric` or `unit` one of data.transforms"
-        )
-    return table[likelihood]

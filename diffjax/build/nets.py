@@ -10,6 +10,7 @@ from diffjax.build import tables
 from diffjax.d3pm import heads as laws
 from diffjax.nets import (
     conv,
+    dense_ladder,
     dit,
     embeddings,
     heads,
@@ -145,14 +146,15 @@ def top_down(
 ) -> ladder.Parts:
     r"""The networks of a hierarchical VAE.
 
-        x [B, H, W, C] -> L latents -> [B, H, W, *said]
+        x [B, *shape] -> L latents -> [B, *shape[:2], *said]
 
     Args: spec: of the configuration; "depths" are (enc, dec, pool) from the data
-        upwards.  shape: of one example.  said: what the decoder says of each pixel.
+        upwards, of "mlp" "latents" are their lengths.  shape: of one example.  said:
+        what the decoder says of each pixel.
         levels: of x where it is integers, else 0.
     Returns: Parts.
     """
-    _images(spec, shape, tuple(LADDERS))
+    _images(spec, shape, ("ladder",))
     parts = tables.make("net", LADDERS, spec, given={"shape": shape, "said": said})
     if not levels:
         return parts
@@ -182,13 +184,17 @@ def _convolutional(
     said: tuple[int, ...],
     widths: tuple[int, ...] = (128, 256),
     blocks: int = 2,
+    vectors: int = 1,
     dropout: float = 0.0,
 ) -> tuple[Any, Any, tuple[int, ...]]:
+    tables.number("net.vectors", vectors, least=1, whole=True)
     sizes: dict[str, Any] = {"widths": widths, "blocks": blocks, "dropout": dropout}
-    enc = conv.Encoder(channels=channels, **sizes)
+    enc = conv.Encoder(channels=vectors * channels, **sizes)
     dec = conv.Decoder(shape=(*shape, *said), **sizes)
     places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
-    return enc, dec, places
+    if vectors == 1:
+        return enc, dec, places
+    return heads.Apart(enc, vectors), heads.Joined(dec), (*places, vectors)
 
 
 def _ladder(
@@ -212,9 +218,19 @@ def _ladder(
     )
 
 
+def _dense_ladder(
+    *,
+    shape: tuple[int, ...],
+    said: tuple[int, ...],
+    latents: tuple[int, ...] = (16, 8, 4),
+    width: int = 96,
+) -> ladder.Parts:
+    return dense_ladder.top_down((*shape[:2], *said), latents, width=width)
+
+
 PAIRS: tables.Table = {"mlp": _dense, "conv": _convolutional}
 """x [B, ...] -> [B, ..., channels], and back."""
-LADDERS: tables.Table = {"ladder": _ladder}
+LADDERS: tables.Table = {"ladder": _ladder, "mlp": _dense_ladder}
 
 
 def _images(spec: Any, shape: tuple[int, ...], names: tuple[str, ...]) -> None:

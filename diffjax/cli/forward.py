@@ -93,8 +93,7 @@ def heat(matrix: np.ndarray) -> np.ndarray:
 def _seen(data: Any, frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     written = [build.data.written(data, frame[:1]) for frame in frames]
     pieces = [found[0] for found in written if found]
-    tiles = [pictures.pictures(data, frame) for frame in frames]
-    drawn = [each for each in tiles if each is not None and not pieces]
+    drawn = [] if pieces else pictures.frames(data, frames)
     none = np.zeros((len(frames), 0, 0, 0, 1), np.uint8)
     return np.stack(drawn) if drawn else none, np.array(pieces, str)
 

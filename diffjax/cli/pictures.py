@@ -13,6 +13,8 @@ from diffjax.build.data import Prepared
 SMALLEST = 32
 """Pixels: smaller images are enlarged, each pixel a square."""
 GAP = 2
+MASK = (217, 102, 43)
+"""Of a pixel that is none of the levels: orange, as nothing else is."""
 POINTS = 160
 """Side of the picture of points in a plane, which shows [-3, 3]^2."""
 
@@ -37,8 +39,7 @@ def save(
         return []
     paths = [save_png(folder / f"{name}.png", tiles)]
     if chain is not None:
-        frames = [pictures(shown, chain[:, i]) for i in range(chain.shape[1])]
-        drawn = [frame for frame in frames if frame is not None]
+        drawn = frames(shown, [chain[:, i] for i in range(chain.shape[1])])
         paths.append(save_gif(folder / f"{name}.gif", drawn))
     return paths
 
@@ -46,7 +47,8 @@ def save(
 def pictures(shown: Prepared, x: np.ndarray) -> np.ndarray | None:
     r"""Examples as images.
 
-        255 (x - low) / (high - low); points in a plane as one histogram
+        255 (x - low) / (high - low); a mask in a colour; points in a plane as one
+        histogram
 
     Args: shown: Prepared.  x: [N, ...].
     Returns: uint8 [N, H, W, 1 or 3], or None if they cannot be seen.
@@ -55,8 +57,27 @@ def pictures(shown: Prepared, x: np.ndarray) -> np.ndarray | None:
         return _histogram(x)
     if shown.image is None:
         return None
-    tiles = data.levels(shown, x.reshape(-1, *shown.image))
-    return tiles if tiles.shape[-1] == 3 else tiles[..., :1]
+    x = x.reshape(-1, *shown.image)
+    tiles = data.levels(shown, x)
+    tiles = tiles if tiles.shape[-1] == 3 else tiles[..., :1]
+    masked = np.any(x >= shown.levels, axis=-1, keepdims=True)
+    if not shown.whole or not masked.any():
+        return tiles
+    return np.where(masked, np.array(MASK, np.uint8), tiles)
+
+
+def frames(shown: Prepared, xs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    r"""Examples at several times, all in colour if some are.
+
+        pictures(x) for each x
+
+    Args: shown: Prepared.  xs: [N, ...] each.
+    Returns: uint8 [N, H, W, 1 or 3] each, none if they cannot be seen.
+    """
+    tiles = [pictures(shown, x) for x in xs]
+    drawn = [each for each in tiles if each is not None]
+    channels = max((each.shape[-1] for each in drawn), default=1)
+    return [np.broadcast_to(each, (*each.shape[:-1], channels)) for each in drawn]
 
 
 def grid(tiles: np.ndarray) -> np.ndarray:

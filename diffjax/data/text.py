@@ -1,8 +1,11 @@
 """Text as characters: built in, text8, and one's own files."""
 
+import gzip
+import lzma
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,15 +62,19 @@ def text8(path: str, *, length: int = 256) -> DataSet:
     return _of_parts("text8", train, test, LETTERS, length)
 
 
-def letters(path: str, *, length: int = 256) -> DataSet:
+def letters(path: str, *, test: str | None = None, length: int = 256) -> DataSet:
     r"""One's own text in text8's alphabet.
 
         x = clean(text),    x in {0, ..., 26} [length]
 
-    Args: path: a file in UTF-8.  length: of one example.
+    Args: path: a file in UTF-8, plain or packed (.gz, .xz).  test: a file to test on,
+        else the last tenth of the first.  length: of one example.
     Returns: DataSet of tokens [length].
     """
-    return of_string(Path(path).name, clean(_read(path)), LETTERS, length=length)
+    name, text = Path(path).name, clean(_read(path))
+    if test is None:
+        return of_string(name, text, LETTERS, length=length)
+    return _of_parts(name, text, clean(_read(test)), LETTERS, length)
 
 
 def characters(path: str, *, length: int = 256) -> DataSet:
@@ -201,9 +208,16 @@ def _read(path: str) -> str:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"expected a text file, got {path}; give its path")
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(file.suffix, open)
     try:
-        return file.read_text(encoding="utf-8")
+        with opened(file, "rt", encoding="utf-8") as lines:
+            return lines.read()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"expected text in UTF-8, got {path}: {error}; convert it"
+        ) from error
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise ValueError(
+            f"expected a file that {file.suffix[1:]} packed, got {path}: {error}; "
+            "unpack it"
         ) from error

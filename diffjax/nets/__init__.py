@@ -12,6 +12,7 @@ fields `dtype` (of the computation; parameters and input decide if None), `param
 from diffjax.nets import (
     classifier,
     conv,
+    dense_ladder,
     dit,
     embeddings,
     heads,
@@ -28,6 +29,7 @@ from diffjax.nets import (
 __all__ = [
     "classifier",
     "conv",
+    "dense_ladder",
     "dit",
     "embeddings",
     "heads",

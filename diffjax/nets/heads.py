@@ -66,6 +66,30 @@ class Reading(nn.Module):
         return self.net(self.inputs(x), rng=rng)
 
 
+class Apart(nn.Module):
+    """An encoder of several vectors at each place: the channels of net, cut."""
+
+    net: nn.Module
+    vectors: int
+
+    @nn.compact
+    def __call__(self, x: Array, *, rng: Array | None = None) -> Array:
+        """x [B, ...] -> [B, ..., vectors, D], of the network's vectors D channels."""
+        z = self.net(x, rng=rng)
+        return z.reshape(*z.shape[:-1], self.vectors, -1)
+
+
+class Joined(nn.Module):
+    """The decoder to `Apart`: the vectors of a place are channels again."""
+
+    net: nn.Module
+
+    @nn.compact
+    def __call__(self, z: Array, *, rng: Array | None = None) -> Array:
+        """z [B, ..., vectors, D] -> as the network's."""
+        return self.net(z.reshape(*z.shape[:-2], -1), rng=rng)
+
+
 class Logits(nn.Module):
     """Logits of every level: a network of C K output channels, starting from x_t.
 

@@ -54,7 +54,7 @@ class Parts(NamedTuple):
     prior: tuple[nn.Module, ...]
     merge: tuple[nn.Module, ...]
     read: nn.Module
-    width: tuple[int, int, int]
+    width: tuple[int, ...]
 
 
 def top_down(

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from build.models import batch_of, model_of
-from diffjax.build import nets
+from diffjax.build import nets, tables
+from diffjax.build.diffusions import LOSSES
+from diffjax.core import times
 
 PHOTOS = {"name": "photos", "size": 2, "stride": 40, "transforms": ("tokens",)}
 TEXT = {"name": "text", "length": 8, "transforms": ("tokens",)}
@@ -35,6 +37,7 @@ def logistic_levels(x, levels=256):
 LEVELS = {
     "vae": ({"latent": 1}, {"name": "mlp", "widths": ()}),
     "hvae": ({}, {"name": "ladder", "depths": ((1, 1, 1),), "width": 4, "latent": 2}),
+    "dense hvae": ({}, {"name": "mlp", "latents": (2, 1), "width": 4}),
     "vqvae": ({"latent": 2, "K": 4}, {"name": "mlp", "widths": (), "positions": 3}),
 }
 
@@ -43,7 +46,7 @@ LEVELS = {
 def test_a_decoder_that_says_nothing_is_a_logistic_law_of_levels(name):
     """All weights 0: mean 0, scale 1; its latents cost nothing, codes their log K."""
     options, net = LEVELS[name]
-    spec = {"name": name, "likelihood": "discretized_logistic", **options}
+    spec = {"name": name.split()[-1], "likelihood": "discretized_logistic", **options}
     model, batch = model_of(PHOTOS, spec, net), batch_of(PHOTOS, 4)
     params = weights(model, batch, scale=0.0)
     if name == "vqvae":
@@ -152,3 +155,12 @@ def test_a_dense_network_says_the_logits_of_levels(name):
     assert logits.shape == (2, 2, 2, 3, 17)
     best = jnp.argmax(logits, axis=-1)
     np.testing.assert_allclose(best, x, atol=0 if name == "mlp" else 4)
+
+
+@pytest.mark.parametrize("name", ["vb", "cross_entropy", "absorbing"])
+def test_a_loss_draws_its_steps_as_it_is_told(name):
+    found = tables.make("model.loss", LOSSES, {"name": name, "times": "stratified"})
+    assert found.keywords == {"times": times.stratified}
+    assert tables.make("model.loss", LOSSES, name).keywords == {"times": times.uniform}
+    with pytest.raises(ValueError, match="model.loss.times among uniform, stratified"):
+        tables.make("model.loss", LOSSES, {"name": name, "times": "stratifed"})

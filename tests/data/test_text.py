@@ -1,5 +1,8 @@
 """Text: Mahoney's alphabet, windows, and files."""
 
+import gzip
+import lzma
+
 import numpy as np
 import pytest
 
@@ -53,6 +56,26 @@ def test_own_files(tmp_path):
     cleaned = text.letters(str(file), length=8)
     row = cleaned.train.read(np.array([0]))["x"][0]
     assert text.decode(row, cleaned.alphabet) == "ab one a"
+
+
+@pytest.mark.parametrize("suffix, module", [(".gz", gzip), (".xz", lzma)])
+def test_a_file_to_test_on_and_files_that_are_packed(tmp_path, suffix, module):
+    """Each split is a whole file; packed ones read as what they hold."""
+    for name, words in (("train", "one two "), ("test", "TEN! ")):
+        (tmp_path / name).write_text(words * 9)
+        with module.open(tmp_path / f"{name}.txt{suffix}", "wt") as file:
+            file.write(words * 9)
+    plain = text.letters(str(tmp_path / "train"), test=str(tmp_path / "test"), length=7)
+    packed = [str(tmp_path / f"{name}.txt{suffix}") for name in ("train", "test")]
+    found = text.letters(packed[0], test=packed[1], length=7)
+    assert (found.train.num, found.test.num) == (8 * 9 - 1 - 6, (4 * 9 - 1) // 7)
+    for split, words in (("train", "one two"), ("test", "ten ten")):
+        for data in (plain, found):
+            first = getattr(data, split).read(np.arange(1))["x"][0]
+            assert text.decode(first, data.alphabet) == words
+    (tmp_path / f"bad{suffix}").write_text("not packed")
+    with pytest.raises(ValueError, match=f"that {suffix[1:]} packed, got .*; unpack"):
+        text.letters(str(tmp_path / f"bad{suffix}"))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,12 @@ def test_scales():
     np.testing.assert_allclose(unit, np.linspace(0, 1, 17), atol=1e-7)
 
 
+def test_centred_levels_are_the_middles_of_equal_bins():
+    centred = transforms.centred(17)(rng(), LEVELS)["x"]
+    edges = np.linspace(-1, 1, 18)
+    np.testing.assert_allclose(centred, (edges[1:] + edges[:-1]) / 2, atol=1e-7)
+
+
 def test_dequantize_keeps_the_level():
     x = {"x": np.repeat(np.arange(256), 2000)}
     filled = transforms.dequantize(256)(rng(), x)["x"]

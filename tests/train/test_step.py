@@ -199,9 +199,17 @@ def test_a_huge_gradient_is_skipped_a_lasting_change_is_let_through():
     assert kept == [True, True, False]  # patience: no scale is known yet
 
 
+def test_a_limit_given_beforehand_is_one():
+    _, kept = watch_of(guards.below(3.0), [1.0, 2.9, 3.0, np.inf, np.nan, 1e-9])
+    assert kept == [True, True, False, False, False, True]
+
+
 def test_guards_refuse_what_cannot_be():
     with pytest.raises(ValueError, match="expected factor > 1, growth > 1"):
         guards.adaptive(growth=1.0)
+    for most in (0.0, np.inf):
+        with pytest.raises(ValueError, match="expected 0 < most < inf, got"):
+            guards.below(most)
 
 
 def test_dropout_has_a_mask_for_each_example_and_none_in_evaluation():

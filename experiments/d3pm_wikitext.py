@@ -1,0 +1,36 @@
+"""D3PM with a mask on WikiText-2 in text8's alphabet of 26 letters and the space.
+
+    diffjax train experiments/d3pm_wikitext.py --workdir runs/d3pm_wikitext \\
+        --config.data.path=wiki.train.tokens --config.data.test=wiki.test.tokens
+"""
+
+
+def get_config():
+    return dict(
+        seed=0,
+        steps=2000,
+        batch_size=32,
+        log_every=50,
+        eval_every=500,
+        sample_every=1000,
+        checkpoint_every=250,
+        data=dict(
+            name="letters",
+            path="wiki.train.tokens",
+            test="wiki.test.tokens",
+            length=128,
+            transforms=("tokens",),
+        ),
+        model=dict(
+            name="d3pm",
+            schedule=dict(name="inverse", T=128),
+            transitions="absorbing",
+            loss="absorbing",
+        ),
+        net=dict(name="transformer", width=128, depth=3, heads=4),
+        optimizer=dict(
+            name="adamw", learning_rate=2e-3, clip=1.0, warmup=100, decay="cosine"
+        ),
+        ema=dict(decay=0.99),
+        devices=dict(name="mesh"),
+    )
