@@ -226,6 +226,8 @@ def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):
     assert error["unit"] == "data units squared" and 0 < error["mean"] < 64
     assert main(["sample", workdir]) == 2
     assert "expected a model to draw from, got ae" in capsys.readouterr().err
+    assert main(["evaluate", workdir, "--samples", "20"]) == 2
+    assert "expected a model to draw from, got ae" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

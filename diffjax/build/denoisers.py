@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from diffjax import ddpm
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid
+from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid, process_of
 from diffjax.build.learned import LOSSES
-from diffjax.build.model import Context, Model, Process, objectives
+from diffjax.build.model import Context, Model, objectives
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm.conditioning import conditional_objective
@@ -121,11 +120,8 @@ def _model(
         options: dict[str, Any] = {"variance": variance, "decoder": decoder(last)}
         return ddpm.bound(guide(denoise), table, rng, batch["x"], **options)
 
-    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
-        return ddpm.diffuse(table, x_0, jax.random.normal(rng, x_0.shape), t)
-
     chain = chain_of(walk, table.T if ts is None else len(ts) - 1, shape)
-    process = Process(table.T, diffuse)
+    process = process_of(table)
     return Model(*reading.objectives, sampler, bound, chain, process=process)
 
 
@@ -134,11 +130,10 @@ def _plain(
 ) -> _Reading:
     net = nets.denoiser(context.net, context.data.shape)
     parameterization: Parameterization = kind["parameterization"]
-    last = _last(variance, context.data)
 
     def reverse(params: Params) -> _Reverse:
         denoise = parameterization.denoiser(table, example_net(net, params))
-        return _Reverse(denoise, variance, last)
+        return _Reverse(denoise, variance, _last(variance, context.data))
 
     def objective_of(net: Net) -> Objective:
         return ddpm.objective(net, table, **kind)
@@ -175,11 +170,10 @@ def _of_classes(
 ) -> _Reading:
     null, label = context.data.classes, wanted.label
     net = nets.denoiser(context.net, context.data.shape, labels=null + 1)
-    parameterization: Parameterization = kind["parameterization"]
+    denoiser = kind["parameterization"].denoiser
 
     def of_label(params: Params, label: int) -> Denoise:
-        f = example_net(net, params, jnp.asarray(label))
-        return parameterization.denoiser(table, f)
+        return denoiser(table, example_net(net, params, jnp.asarray(label)))
 
     def bounded(params: Params) -> _Reverse:
         last = _last(variance, context.data)
@@ -206,8 +200,8 @@ def _of_classes(
 
 def _last(variance: Variance, data: Prepared) -> Variance:
     """The small variance ends in 0; of levels no one ends in another, as published."""
-    is_density = variance is ddpm.large and not data.levels
-    return variance if is_density else ddpm.variance.first_clipped
+    keeps = variance is ddpm.large and not data.levels
+    return variance if keeps else ddpm.variance.first_clipped
 
 
 def _moved(step: Step) -> Callable[[Variance], Step]:

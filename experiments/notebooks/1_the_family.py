@@ -30,7 +30,8 @@ contract = {}  # the bound of every model that has one
 # $$L_{AE} = \frac1N \sum_i \big\| x^{(i)} - f(g(x^{(i)})) \big\|^2 .$$
 #
 # **Theorem.** With linear functions the best autoencoder is PCA: its loss is the sum of
-# the eigenvalues of the covariance that are thrown away, and the gradient is zero there.
+# the eigenvalues of the covariance that are thrown away, and the gradient is zero
+# there.
 
 # %%
 digits = jnp.asarray(datasets.load_digits().data[:500] / 16)
@@ -166,16 +167,16 @@ assert abs(found - exact[0]) < 4 * error
 # $$q(z_{1:L}\mid x) = q(z_1\mid x)\prod_{i=2}^L q(z_i\mid z_{i-1}), \qquad
 #   p(x, z_{1:L}) = p(x\mid z_1) \prod_{i=2}^L p(z_{i-1}\mid z_i)\, p(z_L).$$
 #
-# **Theorem.** Give every latent the size of `x` and fix the encoder to
-# $q(z_i \mid z_{i-1}) = \mathcal N(\sqrt{1-\beta_i}\,z_{i-1}, \beta_i)$: the HVAE's bound
-# is the DDPM's, term by term and draw for draw. That is what a DDPM is.
+# **Theorem.** Give every latent the size of `x` and fix the encoder to $q(z_i \mid
+# z_{i-1}) = \mathcal N(\sqrt{1-\beta_i}\,z_{i-1}, \beta_i)$: the HVAE's bound is the
+# DDPM's, term by term and draw for draw. That is what a DDPM is.
 
 # %%
 schedule = schedules.linear(8, beta_min=0.05, beta_max=0.6)
-data = oracle.gaussian_mixture.mixture(
+data = oracle.mixture(
     jnp.array([0.6, 0.4]), jnp.array([[-1.0], [0.8]]), jnp.full((2, 1, 1), 0.03)
 )
-denoise = oracle.gaussian_mixture.denoiser(data, schedule)  # (x_t, t) -> E[x_0 | x_t]
+denoise = oracle.denoiser(data, schedule)  # (x_t, t) -> E[x_0 | x_t]
 
 
 def log_p_x(x, mean):
@@ -209,8 +210,8 @@ fig.tight_layout()
 # %% [markdown]
 # ## 5. DDPM
 #
-# *Lecture 02, ③ DDPM, theorem 2.2.1.* The reverse step should match $p(x_{t-1}\mid x_t)$,
-# which nobody knows. It may match $p(x_{t-1}\mid x_t, x_0)$ instead, a Gaussian:
+# *Lecture 02, ③ DDPM, theorem 2.2.1.* The reverse step should match $p(x_{t-1}\mid
+# x_t)$, which nobody knows. It may match $p(x_{t-1}\mid x_t, x_0)$ instead, a Gaussian:
 # $$\mathbb E\, D_{KL}\big(p(x_{t-1}|x_t, x_0)\,\|\,p_\phi\big)
 #   = \mathbb E\, D_{KL}\big(p(x_{t-1}|x_t)\,\|\,p_\phi\big) + C ,$$
 # with $C$ free of $\phi$. For Gaussian data both sides are known; below, $p_\phi$ is
@@ -218,13 +219,13 @@ fig.tight_layout()
 
 # %%
 schedule = schedules.linear(100, beta_max=0.1)
-one_gaussian = oracle.gaussian_mixture.gaussian(jnp.ones(1), jnp.full((1, 1), 0.25))
-denoise = oracle.gaussian_mixture.denoiser(one_gaussian, schedule)
+one_gaussian = oracle.gaussian(jnp.ones(1), jnp.full((1, 1), 0.25))
+denoise = oracle.denoiser(one_gaussian, schedule)
 t = jnp.asarray(2)
 v_given_x_0 = ddpm.small(schedule, jnp.zeros(1), t, t - 1)
-v_reverse = ddpm.variance.optimal(
-    oracle.gaussian_mixture.posterior_variance(one_gaussian, schedule)
-)(schedule, jnp.zeros(1), t, t - 1)
+v_reverse = ddpm.variance.optimal(oracle.posterior_variance(one_gaussian, schedule))(
+    schedule, jnp.zeros(1), t, t - 1
+)
 nodes, weights = np.polynomial.hermite_e.hermegauss(20)  # E over N(0, 1), exactly
 weights = jnp.asarray(weights / weights.sum())
 
@@ -269,7 +270,7 @@ fig.tight_layout()
 # clean data, here again the best one. Samples come from the data's law.
 
 # %%
-denoise = oracle.gaussian_mixture.denoiser(data, schedule)
+denoise = oracle.denoiser(data, schedule)
 samples, path = jax.jit(
     lambda rng: ddpm.trajectory(denoise, schedule, rng, (2000, 1), every=2)
 )(key)
@@ -277,7 +278,9 @@ right, right_error = bounds.mean_and_standard_error(samples[:, 0] > 0)
 assert abs(right - 0.4) < 4 * right_error  # of the two modes, 0.6 and 0.4
 np.testing.assert_allclose(samples.std(), jnp.sqrt(0.24 * 1.8**2 + 0.03), rtol=0.03)
 
-fig, (left, far_right) = plt.subplots(1, 2, figsize=(7, 3), sharey=True, width_ratios=(3, 1))
+fig, (left, far_right) = plt.subplots(
+    1, 2, figsize=(7, 3), sharey=True, width_ratios=(3, 1)
+)
 left.plot(range(100, 0, -2), path[:60, :, 0].T, lw=0.5)
 left.invert_xaxis()
 left.set(xlabel="t", ylabel="$x_t$")
@@ -314,11 +317,9 @@ contract["VQ-VAE"] = bound = vq.bound(
     likelihood=log_p_x,
     log_prior=vq.prior.uniform(K).log_prob,
 )
-model = oracle.enumerable_codes.code_model(
-    lambda x, codes: log_p_x(x, codebook[codes][0]), K, (1,)
-)
-log_p = jax.vmap(lambda x: oracle.enumerable_codes.code_log_prob(model, x))(x)
-posterior = jax.vmap(lambda x: oracle.enumerable_codes.code_posterior(model, x))(x)
+model = oracle.code_model(lambda x, codes: log_p_x(x, codebook[codes][0]), K, (1,))
+log_p = jax.vmap(lambda x: oracle.code_log_prob(model, x))(x)
+posterior = jax.vmap(lambda x: oracle.code_posterior(model, x))(x)
 np.testing.assert_allclose(bound.prior, jnp.log(K))
 gap = (log_p - bound.elbo).reshape(41, 41)
 np.testing.assert_allclose(gap.ravel(), -posterior.max(1), atol=1e-10)
@@ -335,8 +336,8 @@ fig.tight_layout()
 # ## 7. D3PM
 #
 # *Lecture 02, ⑤; Austin et al. 2021 (arXiv:2107.03006).* Diffusion of categories: the
-# noise is a matrix, $q(x_t \mid x_{t-1}) = \mathrm{Cat}(x_{t-1} Q_t)$, and the bound has
-# the terms of the DDPM's.
+# noise is a matrix, $q(x_t \mid x_{t-1}) = \mathrm{Cat}(x_{t-1} Q_t)$, and the bound
+# has the terms of the DDPM's.
 #
 # **Theorem.** For one token and the best denoiser the bound is tight: its mean over the
 # data is the entropy, plus what $q(x_T)$ and the prior differ by, which for the
@@ -352,11 +353,13 @@ families = {
     "absorbing": d3pm.transitions.absorbing(betas, K, mask=K - 1),
 }
 family = families["absorbing"]
-denoise = oracle.finite_discrete.discrete_leave_one_out(
+denoise = oracle.discrete_leave_one_out(
     jnp.arange(4)[:, None], family, log_weights=jnp.log(law)
 )
 x = jnp.repeat(jnp.arange(4), (4000 * law).astype(int), total_repeat_length=4000)
-contract["D3PM"] = jax.jit(lambda rng: d3pm.bound(denoise, family, rng, x[:, None]))(key)
+contract["D3PM"] = jax.jit(lambda rng: d3pm.bound(denoise, family, rng, x[:, None]))(
+    key
+)
 entropy = -jnp.sum(law * jnp.log(law))
 found, error = bounds.mean_and_standard_error(-contract["D3PM"].elbo)
 assert abs(found - entropy) < 4 * error

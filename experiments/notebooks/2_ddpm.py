@@ -21,7 +21,7 @@ from diffjax.core import bounds, oracle, schedules
 key = jax.random.key(0)
 T = 100
 angles = 2 * jnp.pi * jnp.arange(5) / 5
-data = oracle.gaussian_mixture.mixture(
+data = oracle.mixture(
     jnp.ones(5),
     1.2 * jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1),
     jnp.tile(0.01 * jnp.eye(2), (5, 1, 1)),
@@ -81,10 +81,10 @@ fig.tight_layout()
 # %% [markdown]
 # ## The posterior
 #
-# *Lecture 02, "Reverse Denoising Process"; blog "Diffusion Probabilistic Models".* Given
-# $x_0$ the reverse step is a Gaussian, by Bayes' rule
-# $q(x_{t-1} \mid x_t, x_0) \propto q(x_t \mid x_{t-1})\, q(x_{t-1} \mid x_0)$. The rule
-# itself, as precisions that add up:
+# *Lecture 02, "Reverse Denoising Process"; blog "Diffusion Probabilistic Models".*
+# Given $x_0$ the reverse step is a Gaussian, by Bayes' rule $q(x_{t-1} \mid x_t, x_0)
+# \propto q(x_t \mid x_{t-1})\, q(x_{t-1} \mid x_0)$. The rule itself, as precisions
+# that add up:
 
 # %%
 x_t = ddpm.diffuse(schedule, x_0, eps[0], t)
@@ -122,17 +122,17 @@ np.testing.assert_allclose(
 # %% [markdown]
 # ## The perfect network
 #
-# *Lecture 02, remark 1 of "DDPM Sampling": $x^*(x_t, t) = \mathbb E[x_0 \mid x_t]$, blurry
-# at high noise.* And its $\varepsilon$ is the score of $p_t$: here against `jax.grad` of
-# the density itself.
+# *Lecture 02, remark 1 of "DDPM Sampling": $x^*(x_t, t) = \mathbb E[x_0 \mid x_t]$,
+# blurry at high noise.* And its $\varepsilon$ is the score of $p_t$: here against
+# `jax.grad` of the density itself.
 
 # %%
-denoise = oracle.gaussian_mixture.denoiser(data, schedule)
+denoise = oracle.denoiser(data, schedule)
 x_hat = denoise(x_t, t)
-at_t = oracle.gaussian_mixture.diffused(data, schedule, t)
+at_t = oracle.diffused(data, schedule, t)
 np.testing.assert_allclose(
     predict.score_from_x_0(schedule, x_t, x_hat, t),
-    jax.grad(lambda x: oracle.gaussian_mixture.log_prob(at_t, x))(x_t),
+    jax.grad(lambda x: oracle.log_prob(at_t, x))(x_t),
     rtol=1e-3,
     atol=1e-3,
 )
@@ -149,10 +149,10 @@ fig.tight_layout()
 # ## Losses and the bound
 #
 # *Ho et al. 2020 (arXiv:2006.11239), eq. 14:* $L = \mathbb E\|\varepsilon -
-# \hat\varepsilon\|^2$. The oracle minimises it: a worse network has a larger loss on the
-# same noise. The bound (blog, RV1–RV3) comes term by term, in nats; its divergences are
-# weighted squared errors, $\frac12(\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\|x_0 -
-# \hat x_0\|^2$.
+# \hat\varepsilon\|^2$. The oracle minimises it: a worse network has a larger loss on
+# the same noise. The bound (blog, RV1–RV3) comes term by term, in nats; its divergences
+# are weighted squared errors, $\frac12(\mathrm{SNR}_{t-1} - \mathrm{SNR}_t)\|x_0 - \hat
+# x_0\|^2$.
 
 # %%
 loss = jax.jit(ddpm.simple_loss, static_argnums=0)
@@ -171,7 +171,7 @@ terms = jax.jit(
 )(key)
 assert terms.divergences.shape == (600, T - 1)  # t = 2 .. T
 # The law of the data is known, and the bound stays below it, in the mean.
-log_p = jax.vmap(lambda x: oracle.gaussian_mixture.log_prob(data, x))(x)
+log_p = jax.vmap(lambda x: oracle.log_prob(data, x))(x)
 gap, error = bounds.mean_and_standard_error(log_p - terms.elbo)
 assert gap > -4 * error
 fig, axis = plt.subplots(figsize=(5, 2.5))
@@ -184,8 +184,8 @@ print(f"log p(x) {log_p.mean():.3f}, ELBO {terms.elbo.mean():.3f} +- {error:.3f}
 # ## Samplers are steps
 #
 # *Lecture 02, "DDPM Sampling", and its remark 3: 1000 steps are slow.* A sampler is a
-# function `step(denoise, schedule, x_t, t, s, eps, memory) -> (x_s, memory)`, and `ts` is
-# any grid from `T` down to 0. Fifteen steps of a solver stand against a hundred.
+# function `step(denoise, schedule, x_t, t, s, eps, memory) -> (x_s, memory)`, and `ts`
+# is any grid from `T` down to 0. Fifteen steps of a solver stand against a hundred.
 
 # %%
 few = [*range(T, 0, -7), 0]
@@ -219,7 +219,7 @@ fig.tight_layout()
 
 # %%
 def lecture(denoise, schedule, x_t, t, s, eps, memory):
-    """x_{t-1} = (x_t - beta_t / sqrt(1 - ab_t) eps_hat) / sqrt(1 - beta_t) + sigma eps."""
+    """(x_t - beta / sqrt(1 - ab) eps_hat) / sqrt(1 - beta) + sigma eps."""
     eps_hat = ddpm.predict.eps_from_x_0(schedule, x_t, denoise(x_t, t), t)
     beta, noise = schedule.beta[t], schedule.one_minus_alpha_bar[t]
     mean = (x_t - beta / jnp.sqrt(noise) * eps_hat) / jnp.sqrt(1 - beta)
@@ -228,7 +228,7 @@ def lecture(denoise, schedule, x_t, t, s, eps, memory):
 
 
 short = schedules.linear(20, beta_max=0.4)
-exact = oracle.gaussian_mixture.denoiser(data, short)
+exact = oracle.denoiser(data, short)
 mine, theirs = (
     ddpm.sample(exact, short, key, (50, 2), step=step)
     for step in (lecture, ddpm.ancestral)
@@ -242,10 +242,8 @@ np.testing.assert_allclose(mine, theirs, atol=1e-4)
 # guidance (Ho & Salimans 2022, arXiv:2207.12598) of weight 1 is the class itself.
 
 # %%
-one = oracle.gaussian_mixture.of_class(data, jnp.arange(5), jnp.asarray(2))
-guided = ddpm.guidance.classifier_free(
-    oracle.gaussian_mixture.denoiser(one, schedule), denoise, 1.0
-)
+one = oracle.of_class(data, jnp.arange(5), jnp.asarray(2))
+guided = ddpm.guidance.classifier_free(oracle.denoiser(one, schedule), denoise, 1.0)
 drawn = jax.jit(
     lambda rng: ddpm.sample(
         guided, schedule, rng, (200, 2), step=ddpm.dpm_solver_pp(2), ts=few

@@ -30,9 +30,9 @@ def step(i):
 # ## Matrices
 #
 # $q(x_t \mid x_{t-1}) = \mathrm{Cat}(x_t;\, x_{t-1} Q_t)$, row-stochastic, and so
-# $q(x_t \mid x_0) = \mathrm{Cat}(x_0 \bar Q_t)$ with $\bar Q_t = Q_1 \cdots Q_t$ (eq. 3).
-# Three families: keep or draw anew (uniform), keep or mask (absorbing), move to a near
-# level (discretized Gaussian).
+# $q(x_t \mid x_0) = \mathrm{Cat}(x_0 \bar Q_t)$ with $\bar Q_t = Q_1 \cdots Q_t$ (eq.
+# 3). Three families: keep or draw anew (uniform), keep or mask (absorbing), move to a
+# near level (discretized Gaussian).
 
 # %%
 betas = schedules.cosine(T).beta[1:]
@@ -49,9 +49,7 @@ for row, (name, family) in zip(axes, families.items(), strict=True):
         Q_t = family.matrix(step(t - 1), step(t))
         np.testing.assert_allclose(Q_t.sum(1), 1)
         product = product @ Q_t
-        np.testing.assert_allclose(
-            family.matrix(step(0), step(t)), product, atol=1e-10
-        )
+        np.testing.assert_allclose(family.matrix(step(0), step(t)), product, atol=1e-10)
     for axis, t in zip(row, times, strict=True):
         axis.imshow(family.matrix(step(0), step(t)), vmin=0, vmax=1)
         axis.set(title=f"{name}, t = {t}", xticks=[], yticks=[])
@@ -99,11 +97,12 @@ np.testing.assert_allclose(jnp.exp(law)[2], 1 / t)  # inverse(T): one in t is sh
 # %% [markdown]
 # ## Two parameterizations
 #
-# A network gives a law $\tilde p(x_0 \mid x_t)$. Two ways lead from there to the reverse
-# step:
+# A network gives a law $\tilde p(x_0 \mid x_t)$. Two ways lead from there to the
+# reverse step:
 #
 # - **joint** (eq. 4):
-#   $p(x_{t-1} \mid x_t) \propto \sum_{x_0} q(x_{t-1}, x_t \mid x_0)\, \tilde p(x_0 \mid x_t)$
+#   $p(x_{t-1} \mid x_t) \propto
+#   \sum_{x_0} q(x_{t-1}, x_t \mid x_0)\, \tilde p(x_0 \mid x_t)$
 # - **posterior mean** (Campbell et al. 2022, arXiv:2205.14987, eq. 5):
 #   $p(x_{t-1} \mid x_t) = \sum_{x_0} q(x_{t-1} \mid x_t, x_0)\, \tilde p(x_0 \mid x_t)$
 #
@@ -133,8 +132,8 @@ axis.legend()
 fig.tight_layout()
 
 # %% [markdown]
-# **They want different networks.** In the joint law $x_t$ enters through $q$ already, so
-# its best network tells what the *other* positions say of $x_0$ (leave one out); the
+# **They want different networks.** In the joint law $x_t$ enters through $q$ already,
+# so its best network tells what the *other* positions say of $x_0$ (leave one out); the
 # posterior mean, and cross-entropy, want the posterior itself. For the right pairs and
 # a single token the bound is the entropy of the data, to the last digit: below, the
 # expectation over $x_0$ and $x_t$ is a sum, term by term.
@@ -166,8 +165,8 @@ def expected_bound(denoise, parameterization):
 
 
 weights = {"log_weights": jnp.log(data)}
-others = oracle.finite_discrete.discrete_leave_one_out(letters[:, None], small, **weights)
-full = oracle.finite_discrete.discrete_denoiser(letters[:, None], small, **weights)
+others = oracle.discrete_leave_one_out(letters[:, None], small, **weights)
+full = oracle.discrete_denoiser(letters[:, None], small, **weights)
 at_T = jnp.log(data @ small.matrix(step(0), step(T)))
 floor = -np.sum(data * np.log(data)) + categorical.kl(at_T, small.log_prior())
 
@@ -223,7 +222,7 @@ fig.tight_layout()
 alphabet = "acorst_"
 words = jnp.array([[alphabet.index(c) for c in word] for word in ("cat", "car", "tos")])
 masks = transitions.absorbing(schedules.inverse(3).beta[1:], 7, mask=6)
-denoise = oracle.finite_discrete.discrete_denoiser(words, masks)
+denoise = oracle.discrete_denoiser(words, masks)
 terms = jax.jit(lambda rng: d3pm.bound(denoise, masks, rng, jnp.tile(words, (400, 1))))(
     key
 )
@@ -239,11 +238,9 @@ held = jnp.tile(jnp.array([[True, False, False]]), (200, 1))
 
 def infill(sample, family):
     """c__, 200 times."""
-    denoise = oracle.finite_discrete.discrete_denoiser(words, family)
+    denoise = oracle.discrete_denoiser(words, family)
     filled = jax.jit(
-        lambda rng: sample(
-            denoise, family, rng, (200, 3), known=known, known_mask=held
-        )
+        lambda rng: sample(denoise, family, rng, (200, 3), known=known, known_mask=held)
     )(key)
     return {"".join(alphabet[c] for c in row) for row in np.asarray(filled)}
 
