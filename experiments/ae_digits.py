@@ -2,8 +2,9 @@
 
     diffjax train experiments/ae_digits.py --workdir runs/ae_digits
 
-2000 steps, half a minute on two busy CPU cores. Expected, of one run: a squared error
-of 1.03 (standard error 0.04) for a test digit; PCA with as many numbers leaves 1.62.
+1500 steps, 24 s of one CPU core with the compilation. Expected: a squared error of 1.07
+for a test digit, in one run, with a standard error of 0.036 over digits. PCA with as
+many numbers leaves 1.62.
 """
 
 

@@ -17,7 +17,7 @@ def get_config():
         checkpoint_every=1000,
         data=dict(name="text", length=32, transforms=("tokens",)),
         model=dict(name="ar"),
-        net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
+        net=dict(name="transformer", width=64, depth=2, heads=8, told=64),
         optimizer=dict(
             name="adamw", learning_rate=1e-3, clip=1.0, warmup=100, decay="cosine"
         ),

@@ -10,7 +10,7 @@ of 1.03 (standard error 0.04) for a test digit; PCA with as many numbers leaves 
 def get_config():
     return dict(
         seed=0,
-        steps=1500,
+        steps=1000,
         batch_size=128,
         log_every=100,
         eval_every=500,
@@ -19,7 +19,7 @@ def get_config():
         data=dict(
             name="digits", data_dir=None, in_memory=True, transforms=("unit", "flatten")
         ),
-        model=dict(name="ae", latent=32, loss=dict(name="contractive", lam=0.01)),
+        model=dict(name="ae", latent=8, loss=dict(name="contractive", lam=0.01)),
         net=dict(name="mlp", widths=(256,)),
         optimizer=dict(name="adam", learning_rate=1e-3),
         ema=dict(),

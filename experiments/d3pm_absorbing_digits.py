@@ -1,10 +1,11 @@
-"""D3PM with uniform transitions on the 17 levels of scikit-learn's digits.
+"""D3PM with a mask on the 17 levels of scikit-learn's digits.
 
     diffjax train experiments/d3pm_absorbing_digits.py --workdir runs/d3pm_absorbing_digits
 
-1000 steps, two minutes and a half on two busy CPU cores. Expected: 2.16 +- 0.02
-bits/dim on the test digits (log2 17 = 4.09).
-"""
+1000 steps, 15 s of one CPU core with the compilation. Expected: 2.086 bits/dim on the
+297 test digits, the mean of seeds 0, 1 (2.093 / 2.078), each with a standard error of
+0.014 over digits.
+"""  # noqa: E501
 
 
 def get_config():

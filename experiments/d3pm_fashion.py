@@ -1,6 +1,9 @@
 """D3PM on Fashion-MNIST, all 256 levels: Gaussian transitions and a logistic head.
 
-diffjax train experiments/d3pm_fashion.py --workdir runs/d3pm_fashion
+    diffjax train experiments/d3pm_fashion.py --workdir runs/d3pm_fashion
+
+1000 steps, made for a quiet machine. Expected: less than the 8.0 bits/dim of knowing
+nothing; not run to the end here.
 """
 
 

@@ -1,10 +1,12 @@
-"""D3PM with discretized Gaussian transitions on the 17 levels of scikit-learn's digits.
+"""D3PM with discretized Gaussian transitions on the 17 levels of the digits.
 
     diffjax train experiments/d3pm_gaussian_digits.py --workdir runs/d3pm_gaussian_digits
 
-1000 steps, two minutes on two busy CPU cores. Expected, of one run: 2.21 bits/dim
-(standard error 0.02) on the test digits (log2 17 = 4.09).
-"""
+1000 steps, 27 s of one CPU core with the compilation. Expected: 2.168 bits/dim on the
+297 test digits, the mean of seeds 0, 1 (2.171 / 2.164), each with a standard error of
+0.018 over digits. The network, its steps and its loss are those of
+d3pm_uniform_digits.py.
+"""  # noqa: E501
 
 
 def get_config():

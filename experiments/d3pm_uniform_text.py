@@ -23,7 +23,7 @@ def get_config():
             transitions="uniform",
             loss=dict(name="vb", times="stratified"),
         ),
-        net=dict(name="transformer", width=64, depth=2, heads=4, told=64),
+        net=dict(name="transformer", width=64, depth=2, heads=8, told=64),
         optimizer=dict(
             name="adamw", learning_rate=1e-3, clip=1.0, warmup=100, decay="cosine"
         ),

@@ -8,26 +8,26 @@
 def get_config():
     return dict(
         seed=0,
-        steps=2000,
+        steps=1200,
         batch_size=32,
         log_every=50,
-        eval_every=500,
-        sample_every=1000,
-        checkpoint_every=250,
+        eval_every=600,
+        sample_every=1200,
+        checkpoint_every=200,
         data=dict(
             name="letters",
             path="wiki.train.tokens",
             test="wiki.test.tokens",
-            length=128,
+            length=64,
             transforms=("tokens",),
         ),
         model=dict(
             name="d3pm",
-            schedule=dict(name="inverse", T=128),
+            schedule=dict(name="inverse", T=64),
             transitions="absorbing",
             loss="absorbing",
         ),
-        net=dict(name="transformer", width=128, depth=3, heads=4),
+        net=dict(name="transformer", width=128, depth=2, heads=4),
         optimizer=dict(
             name="adamw", learning_rate=2e-3, clip=1.0, warmup=100, decay="cosine"
         ),

@@ -2,8 +2,9 @@
 
     diffjax train experiments/dae_digits.py --workdir runs/dae_digits
 
-2000 steps, half a minute on two busy CPU cores. Expected, of one run: a squared error
-of 0.68 (standard error 0.02) for a clean test digit; the noise to undo has 5.8.
+1500 steps, 25 s of one CPU core with the compilation. Expected: a squared error of 0.71
+for a clean test digit, in one run, with a standard error of 0.019 over digits. The
+noise to undo has 5.8.
 """
 
 

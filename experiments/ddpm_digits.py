@@ -1,10 +1,10 @@
-"""DDPM on scikit-learn's digits, 8 x 8 and 17 levels of grey.
+"""DDPM of scikit-learn's digits, 8 x 8 and 17 levels of grey, with learned variances.
 
     diffjax train experiments/ddpm_digits.py --workdir runs/ddpm_digits
 
-3000 steps, two minutes on two CPU cores. Expected: 3.23 +- 0.04 bits/dim on the test
-digits, with the clipping that the sampler has too; without it the bound is 9.4.
-With --config.model.variance=learned_range, 2000 steps gave 2.75 in one run.
+1500 steps, 63 s of one CPU core with the compilation. Expected: 2.619 bits/dim on the
+297 test digits, in one run, with a standard error of 0.022 over digits. The rate is
+77.7 nats, every term of it >= 0; the clipping of the sampler is in the bound too.
 """
 
 

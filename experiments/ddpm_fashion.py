@@ -1,13 +1,16 @@
 """DDPM on Fashion-MNIST, 28 x 28 and 256 levels of grey, with a small U-Net.
 
-diffjax train experiments/ddpm_fashion.py --workdir runs/ddpm_fashion
+    diffjax train experiments/ddpm_fashion.py --workdir runs/ddpm_fashion
+
+1000 steps, made for a quiet machine. Expected: a loss that starts at 1.0, the variance
+of the noise; not run to the end here.
 """
 
 
 def get_config():
     return dict(
         seed=0,
-        steps=1500,
+        steps=1000,
         batch_size=32,
         log_every=50,
         eval_every=500,

@@ -62,7 +62,7 @@ class Size(NamedTuple):
     examples: int | None
 
 
-WHOLE = Size(FAMILY, share=0.5, samples=1000, examples=297)
+WHOLE = Size(FAMILY, share=1.0, samples=1000, examples=297)
 QUICK = Size(FEW, share=0.03, samples=200, examples=64)
 
 
@@ -106,7 +106,7 @@ def configuration(file: Path, share: float, home: Path) -> dict[str, Any]:
     steps = max(2, part(config["steps"]))
     config |= {
         "steps": steps,
-        "log_every": max(1, steps // 20),
+        "log_every": -(-steps // 20),
         "eval_every": part(config["eval_every"]) if share >= LOOKED_AT else 0,
         "sample_every": 0,
         "checkpoint_every": steps,

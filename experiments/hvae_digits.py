@@ -1,9 +1,11 @@
-"""Hierarchical VAE of scikit-learn's digits: latents of 8 x 8, 4 x 4, 2 x 2 and 1 x 1.
+"""Top-down HVAE of scikit-learn's digits, all 17 levels: latents of 16, 8 and 4.
 
     diffjax train experiments/hvae_digits.py --workdir runs/hvae_digits
 
-2000 steps, two minutes on two busy CPU cores. Expected, of one run: -ELBO 18.3 nats
-(standard error 0.3) on the test digits, 0.41 bits/dim, of which 5.1 are the rate.
+2000 steps, 23 s of one CPU core with the compilation. Expected: 2.021 bits/dim on the
+297 test digits, the mean of seeds 0, 1, 2 (2.013 / 2.003 / 2.046), each with a standard
+error of 0.019 over digits. Of these nats 10.3 are the rate, in three layers. 54744
+parameters; vae_digits.py, of one latent, is beside it.
 """
 
 

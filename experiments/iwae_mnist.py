@@ -7,7 +7,7 @@ diffjax train experiments/iwae_mnist.py --workdir runs/iwae_mnist
 def get_config():
     return dict(
         seed=0,
-        steps=40_000,
+        steps=50_000,
         batch_size=100,
         log_every=500,
         eval_every=2500,
@@ -25,12 +25,10 @@ def get_config():
             latent=50,
             likelihood="bernoulli",
             loss=dict(name="resampled_iwae", num=50, kept=5),
-            elbo_steps=34_000,
+            elbo_steps=40_000,
         ),
-        net=dict(name="mlp", widths=(400,)),
-        optimizer=dict(
-            name="adamw", learning_rate=1e-3, weight_decay=0.03, decay="cosine"
-        ),
+        net=dict(name="mlp", widths=(200, 200)),
+        optimizer=dict(name="adam", learning_rate=1e-3, decay="cosine"),
         ema=dict(decay=0.999),
         devices=dict(name="mesh", per_dispatch=50),
     )

@@ -1,9 +1,9 @@
-"""Autoencoder of scikit-learn's digits: 64 grey values through 8 numbers.
+"""Sparse autoencoder of the digits: 32 numbers, whose sizes cost (L1).
 
     diffjax train experiments/sparse_ae_digits.py --workdir runs/sparse_ae_digits
 
-2000 steps, half a minute on two busy CPU cores. Expected, of one run: a squared error
-of 1.03 (standard error 0.04) for a test digit; PCA with as many numbers leaves 1.62.
+1500 steps, 13 s of one CPU core with the compilation. Expected: a squared error of 0.17
+for a test digit, in one run, with a standard error of 0.007 over digits.
 """
 
 

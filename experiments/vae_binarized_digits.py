@@ -1,10 +1,12 @@
-"""VAE on scikit-learn's digits, binarized anew every time: the parity anchor.
+"""VAE of scikit-learn's digits in black and white: the parity anchor.
 
     diffjax train experiments/vae_binarized_digits.py --workdir runs/vae_binarized_digits
 
-2000 steps, a minute on two CPU cores. Expected: -ELBO 18.7 +- 0.3 nats on the 297 test
-digits (0.42 bits/dim), of which 6.7 are the rate.
-"""
+2000 steps, 20 s of one CPU core with the compilation. Expected: -ELBO 18.67 nats (0.42
+bits/dim of bits, not of levels) on the 297 test digits, in one run, with a standard
+error of 0.007 over digits. Of these nats 6.7 are the rate. The NLL beside other
+libraries is in tests/vae/test_digits.py.
+"""  # noqa: E501
 
 
 def get_config():

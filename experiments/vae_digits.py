@@ -1,9 +1,11 @@
-"""VAE on scikit-learn's digits, binarized anew every time: the parity anchor.
+"""VAE of scikit-learn's digits, all 17 levels: one latent of 8 numbers.
 
     diffjax train experiments/vae_digits.py --workdir runs/vae_digits
 
-2000 steps, a minute on two CPU cores. Expected: -ELBO 18.7 +- 0.3 nats on the 297 test
-digits (0.42 bits/dim), of which 6.7 are the rate.
+2000 steps, 19 s of one CPU core with the compilation. Expected: 2.049 bits/dim on the
+297 test digits, the mean of seeds 0, 1, 2 (2.041 / 2.046 / 2.061), each with a standard
+error of 0.022 over digits. Of these nats 14.2 are the rate. Its 55952 parameters are
+about as many as those of hvae_digits.py; steps and optimizer are the same.
 """
 
 

@@ -1,9 +1,11 @@
-"""VQ-VAE on scikit-learn's digits: four codes of 32, the codebook by averages.
+"""VQ-VAE of scikit-learn's digits, all 17 levels: four codes of 32, by averages.
 
     diffjax train experiments/vqvae_digits.py --workdir runs/vqvae_digits
 
-2000 steps, a minute on two CPU cores. Expected: -ELBO 24.5 +- 0.4 nats on the test
-digits (0.55 bits/dim) under the uniform prior, whose rate is 4 log 32 = 13.9.
+1000 steps, 15 s of one CPU core with the compilation. Expected: 2.200 bits/dim on the
+297 test digits, in one run, with a standard error of 0.017 over digits. That is under
+the uniform prior, whose rate is 4 log 32 = 13.9 nats. More codes, or more steps, fit
+the training digits alone.
 """
 
 

@@ -238,11 +238,13 @@ def test_an_autoencoder_is_told_by_its_error(file, tmp_path, capsys):
     assert main(["evaluate", workdir, "--num", "9"]) == 0
     assert "an autoencoder has no likelihood" in capsys.readouterr().out
     told = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    about = {"step", "examples", "seed", "data", "dims", "parameters"}
+    about = {"step", "examples", "split", "train", "seed", "data", "dims", "parameters"}
     assert set(told) == {*about, "reconstruction error"}
     error = told["reconstruction error"]
     assert error["unit"] == "data units squared" and 0 < error["mean"] < 64
     assert main(["sample", workdir]) == 2
+    assert "expected a model to draw from, got ae" in capsys.readouterr().err
+    assert main(["evaluate", workdir, "--samples", "20"]) == 2
     assert "expected a model to draw from, got ae" in capsys.readouterr().err
 
 
@@ -316,8 +318,9 @@ def test_report_shows_runs_side_by_side(run, capsys):
 def test_list_names_everything(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    for word in ("digits", "vqvae", "absorbing", "ladder", "adamw", "fsdp", "power"):
-        assert (word in out) == (word != "power")
+    for word in ("digits", "vqvae", "absorbing", "ladder", "adamw", "fsdp", "vdm"):
+        assert word in out
+    assert "quadrupole" not in out
 
 
 def test_help_helps(capsys):
@@ -359,7 +362,7 @@ MISTAKES = [
     ("data.transforms=flip", "expected config.data.transforms like ('symmetric',)"),
     (
         "model.name=dppm",
-        "ae, vae, hvae, ddpm, vqvae, d3pm, ar, got 'dppm'; did you mean 'ddpm'",
+        "latent_ddpm, d3pm_codes, got 'dppm'; did you mean 'ddpm'",
     ),
     ("model.schedule.name=cosin", "got 'cosin'; did you mean 'cosine'?"),
     ("model.schedule.T=0", "expected a number of steps T >= 1, got 0"),

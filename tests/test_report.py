@@ -415,6 +415,7 @@ def test_a_table_for_a_terminal(three, tmp_path):
     head, rule, row = letters.splitlines()
     assert len(rule) == len(row) == len(head) and row.startswith("other")
     assert "Frechet" in digits and "Frechet" not in letters
+    assert "bits/char" in digits and "bits/dim" in letters  # one of them has text
     assert "loss" not in letters  # it was evaluated
 
 

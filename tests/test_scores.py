@@ -88,7 +88,10 @@ def test_text_is_told_by_its_words():
     assert alike["spelling"] == 1
     assert alike["distinct-3"] <= 0.2 < test["distinct-3"]
     noise = np.random.default_rng(0).integers(0, 27, (200, 32))
-    assert by_name(reference.of(data, noise))["spelling"] < 0.3
+    found = by_name(reference.of(data, noise))
+    assert found["spelling"] < 0.3
+    assert found["unigram bits"] == pytest.approx(np.log2(27), abs=0.01)
+    assert 3.9 < test["unigram bits"] < 4.3  # English has 4.1
     with pytest.raises(ValueError, match="expected no --features for text, got a.py"):
         scores.reference(data, mesh(), 40, file="a.py")
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from diffjax.build import (
     autoencoders,
-    denoisers,
     diffusions,
+    latents,
+    learned,
     masking,
     models,
     nets,
@@ -26,7 +27,7 @@ def entries() -> dict[str, dict[str, str]]:
     Returns: a dict of dicts (no unit).
     """
     context = {"context"}
-    learned = {"context", "net", "table", "decoder"}
+    given = {"context", "net", "table", "decoder"}
     law = {"betas", "K", "mask"}
     image = {"shape", "out_channels", "channels", "K", *nets.WITHOUT, "parent", "name"}
     pair = {"shape", "channels", "said", "dropout"}
@@ -35,14 +36,12 @@ def entries() -> dict[str, dict[str, str]]:
         "data.augment, data.transforms, data.once": (sets.TRANSFORMS, {"levels"}),
         "model": (models.MODELS, context),
         "model.loss of ae": (autoencoders.LOSSES, set()),
+        "model.loss of vae": (latents.LOSSES, set()),
         "model.loss.corruption of ae": (autoencoders.CORRUPTIONS, set()),
-        "model.loss of ddpm": (denoisers.LOSSES, learned),
+        "model.loss of ddpm": (learned.LOSSES, given),
         "model.gamma of vdm": (variational.GAMMAS, set()),
         "model.alpha of masked": (masking.ALPHAS, set()),
-        "model.schedule of ddpm, d3pm, latent_ddpm and d3pm_codes": (
-            diffusions.SCHEDULES,
-            set(),
-        ),
+        "model.schedule of every ddpm and d3pm": (diffusions.SCHEDULES, set()),
         "model.step of ddpm and latent_ddpm": (diffusions.STEPS, set()),
         "model.transitions of d3pm and d3pm_codes": (diffusions.FAMILIES, law),
         "model.loss of d3pm and d3pm_codes": (diffusions.LOSSES, set()),

@@ -139,12 +139,8 @@ def d3pm_codes_model(
     below, latent = _first("d3pm_codes", first, context)
     codes = below.coder
     assert codes is not None  # every model of FIRST["d3pm_codes"] has some
-    whole = {
-        "whole": True,
-        "bits": False,
-        "levels": codes.K,
-        "span": (0.0, codes.K - 1.0),
-    }
+    span = (0.0, codes.K - 1.0)
+    whole = {"whole": True, "bits": False, "levels": codes.K, "span": span}
     above = d3pm_model(
         context=_of_latents(context, latent, whole),
         schedule=schedule,

@@ -1,5 +1,6 @@
 """What a decoder says of the data, and what it means: likelihoods by name."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -65,11 +66,10 @@ def of_image(data: Prepared, likelihood: str, sigma: float, mixtures: int) -> Sa
 
     Args: data, likelihood, sigma: as for `of_entries`, or "logistic_mixture" for levels
         of RGB.  mixtures: of logistics.
-    Returns: Said, its shape that of the whole image (nats).
+    Returns: Said, its shape that of a whole image [H, W, channels] (nats).
     """
     if likelihood != "logistic_mixture":
-        said = of_entries(data, likelihood, sigma)
-        return said._replace(shape=(*data.shape, *said.shape))
+        return _on_one_axis(data, of_entries(data, likelihood, sigma))
     expect_whole(data, "a mixture of logistics")
     tables.number("model.mixtures", mixtures, least=1, whole=True)
     if data.shape[-1] != 3:
@@ -93,6 +93,16 @@ def levels(data: Prepared) -> int:
     Returns: K (no unit).
     """
     return data.levels if data.whole else 0
+
+
+def _on_one_axis(data: Prepared, said: Said) -> Said:
+    """Of a network a pixel is one axis of channels; the likelihood wants them apart."""
+    apart = (*data.shape, *said.shape)
+    return Said(
+        (*apart[:2], math.prod(apart[2:])),
+        lambda x, image: said.log_prob(x, image.reshape(apart)),
+        lambda rng, image: said.draw(rng, image.reshape(apart)),
+    )
 
 
 def _halves(said: Array) -> tuple[Array, Array]:

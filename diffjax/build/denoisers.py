@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from diffjax import ddpm, train
+from diffjax import ddpm
 from diffjax.build import nets, tables
 from diffjax.build.data import Prepared
-from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid
-from diffjax.build.model import Context, Model, Process, dropout, objectives
+from diffjax.build.diffusions import SCHEDULES, STEPS, chain_of, grid, process_of
+from diffjax.build.learned import LOSSES
+from diffjax.build.model import Context, Model, objectives
 from diffjax.core.bounds import Bound
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm.conditioning import conditional_objective
@@ -120,11 +120,8 @@ def _model(
         options: dict[str, Any] = {"variance": variance, "decoder": decoder(last)}
         return ddpm.bound(guide(denoise), table, rng, batch["x"], **options)
 
-    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
-        return ddpm.diffuse(table, x_0, jax.random.normal(rng, x_0.shape), t)
-
     chain = chain_of(walk, table.T if ts is None else len(ts) - 1, shape)
-    process = Process(table.T, diffuse)
+    process = process_of(table)
     return Model(*reading.objectives, sampler, bound, chain, process=process)
 
 
@@ -133,11 +130,10 @@ def _plain(
 ) -> _Reading:
     net = nets.denoiser(context.net, context.data.shape)
     parameterization: Parameterization = kind["parameterization"]
-    last = _last(variance, context.data)
 
     def reverse(params: Params) -> _Reverse:
         denoise = parameterization.denoiser(table, example_net(net, params))
-        return _Reverse(denoise, variance, last)
+        return _Reverse(denoise, variance, _last(variance, context.data))
 
     def objective_of(net: Net) -> Objective:
         return ddpm.objective(net, table, **kind)
@@ -159,37 +155,6 @@ def _with_variance(
     return _Reading(both, reverse, reverse)
 
 
-def _hybrid(
-    *,
-    context: Context,
-    net: Net,
-    table: Schedule,
-    decoder: Callable[..., Decoder],
-    lam: float = 0.001,
-) -> tuple[Any, Any]:
-    tables.number("model.loss.lam", lam, least=0)
-
-    def objective_of(net: Net) -> Objective:
-        return ddpm.hybrid_objective(net, table, lam=lam, decoder=decoder)
-
-    return objectives(context.net, objective_of, net)
-
-
-def _importance(
-    *, context: Context, net: Net, table: Schedule, decoder: Callable[..., Decoder]
-) -> tuple[Any, Any]:
-    options: dict[str, Any] = {"decoder": decoder, "axis_name": context.axis_name}
-    plain = ddpm.importance_objective(net, table, **options)
-    if not dropout(context.net):
-        return plain, plain
-    masked = ddpm.importance_objective(net, table, masked=train.masked, **options)
-    return masked, plain
-
-
-LOSSES: tables.Table = {"hybrid": _hybrid, "importance_vlb": _importance}
-"""Of a variance that is learned."""
-
-
 class _Wanted(NamedTuple):
     drop: float
     label: int | None
@@ -205,11 +170,10 @@ def _of_classes(
 ) -> _Reading:
     null, label = context.data.classes, wanted.label
     net = nets.denoiser(context.net, context.data.shape, labels=null + 1)
-    parameterization: Parameterization = kind["parameterization"]
+    denoiser = kind["parameterization"].denoiser
 
     def of_label(params: Params, label: int) -> Denoise:
-        f = example_net(net, params, jnp.asarray(label))
-        return parameterization.denoiser(table, f)
+        return denoiser(table, example_net(net, params, jnp.asarray(label)))
 
     def bounded(params: Params) -> _Reverse:
         last = _last(variance, context.data)
@@ -236,8 +200,8 @@ def _of_classes(
 
 def _last(variance: Variance, data: Prepared) -> Variance:
     """The small variance ends in 0; of levels no one ends in another, as published."""
-    is_density = variance is ddpm.large and not data.levels
-    return variance if is_density else ddpm.variance.first_clipped
+    keeps = variance is ddpm.large and not data.levels
+    return variance if keeps else ddpm.variance.first_clipped
 
 
 def _moved(step: Step) -> Callable[[Variance], Step]:

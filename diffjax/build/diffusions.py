@@ -166,6 +166,21 @@ def _process(family: d3pm.process.Transitions) -> Process:
     return Process(family.T, diffuse, lambda t: family.matrix(start, t))
 
 
+def process_of(schedule: schedules.Schedule) -> Process:
+    r"""The forward process of real values.
+
+        x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps
+
+    Args: schedule: tables [T + 1].
+    Returns: Process.
+    """
+
+    def diffuse(rng: Array, x_0: Array, t: Array) -> Array:
+        return ddpm.diffuse(schedule, x_0, jax.random.normal(rng, x_0.shape), t)
+
+    return Process(schedule.T, diffuse)
+
+
 def chain_of(
     walk: Callable[..., Any], T: int, shape: tuple[int, ...]
 ) -> Callable[[Params, Array, int], Array]:

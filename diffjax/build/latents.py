@@ -62,13 +62,11 @@ def vae_model(
         loss.  sigma: of "gaussian".
     Returns: Model.
     """
-    said, shape = (
-        decoders.of_entries(context.data, likelihood, sigma),
-        context.data.shape,
-    )
+    data, shape = context.data, context.data.shape
+    said = decoders.of_entries(data, likelihood, sigma)
     tables.number("model.latent", latent, least=1, whole=True)
     enc, dec, places = nets.pair(
-        context.net, shape, 2 * latent, said.shape, levels=decoders.levels(context.data)
+        context.net, shape, 2 * latent, said.shape, levels=decoders.levels(data)
     )
     tables.number("model.elbo_steps", elbo_steps, least=0, whole=True)
     cost = tables.make("model.loss", LOSSES, loss)
@@ -111,31 +109,22 @@ def hvae_model(
     """
     data = context.data
     said = decoders.of_image(data, likelihood, sigma, mixtures)
-    # Each pixel's numbers are one axis of the network; the likelihood wants them apart.
-    channels = (int(np.prod(said.shape[2:])),)
-    parts = nets.top_down(
-        context.net, data.shape, channels, levels=decoders.levels(data)
-    )
+    levels = decoders.levels(data)
+    parts = nets.top_down(context.net, data.shape, said.shape[2:], levels=levels)
     stack = hvae.LadderNets(*parts)
-
-    def log_prob(x: Array, decoded: Array) -> Array:
-        return said.log_prob(x, decoded.reshape(said.shape))
-
-    def draw(rng: Array, decoded: Array) -> Array:
-        return said.draw(rng, decoded.reshape(said.shape))
 
     def sampler(params: Params, rng: Array, num: int) -> Array:
         _, decode, _ = hvae.ladder_of(stack, params)
-        return hvae.ladder.sample(decode, rng, num, draw=draw)
+        return hvae.ladder.sample(decode, rng, num, draw=said.draw)
 
     def bound(params: Params, rng: Array, batch: Batch) -> Bound:
         encode, decode, features = hvae.ladder_of(stack, params)
         return hvae.ladder.bound(
-            encode, decode, rng, batch["x"], likelihood=log_prob, features=features
+            encode, decode, rng, batch["x"], likelihood=said.log_prob, features=features
         )
 
-    objective = hvae.ladder_objective(stack, likelihood=log_prob)
-    nll = functools.partial(_ladder_nll, stack, log_prob)
+    objective = hvae.ladder_objective(stack, likelihood=said.log_prob)
+    nll = functools.partial(_ladder_nll, stack, said.log_prob)
     return Model(objective, objective, sampler, bound, nll=nll)
 
 

@@ -98,13 +98,25 @@ def of_run(run: Any, wish: Wish) -> Drawn:
     Args: run: Run.  wish: Wish, its options of the model read with the run.
     Returns: Drawn of [num, ...] (data units).
     """
+    mesh = run.experiment.devices.layout.mesh
+    return draw(mesh, sampler_of(run), run.params, wish)
+
+
+def sampler_of(run: Any) -> Callable[..., Any]:
+    r"""The sampler of a run, which must have one.
+
+        run.experiment.model.sampler
+
+    Args: run: Run.
+    Returns: Sampler.
+    """
     sampler = run.experiment.model.sampler
     if sampler is None:
         raise ValueError(
             f"expected a model to draw from, got {run.config['model']['name']}, which "
             "has no prior; `diffjax evaluate` says how well it reconstructs"
         )
-    return draw(run.experiment.devices.layout.mesh, sampler, run.params, wish)
+    return sampler
 
 
 def draw(mesh: Any, sampler: Callable[..., Any], params: Any, wish: Wish) -> Drawn:

@@ -56,6 +56,7 @@ def evaluate(directory: str, wish: Wish) -> None:
     run = runs.read(directory, split=wish.split)
     paths = []
     if wish.samples is not None:
+        drawing.sampler_of(run)  # before a classifier is trained for nothing
         paths = score(Path(directory), run, wish, reference(run, wish))
     told.written([*paths, *measure(Path(directory), run, wish)])
 
@@ -106,7 +107,9 @@ def reference(run: Any, wish: Wish) -> Any:
 
     mesh, data = run.experiment.devices.layout.mesh, run.experiment.data
     assert wish.samples is not None
-    found = scores.reference(data, mesh, wish.samples, file=wish.features)
+    found = scores.reference(
+        data, mesh, wish.samples, file=wish.features, split=wish.split or "test"
+    )
     print(found.told)
     return found
 

@@ -55,14 +55,16 @@ def of_drawn(reference: Reference, data: Prepared, drawn: Drawn) -> Scores:
     return [*reference.of(data, drawn.x), *known]
 
 
-def reference(data: Prepared, mesh: Mesh, num: int, *, file: str | None) -> Reference:
+def reference(
+    data: Prepared, mesh: Mesh, num: int, *, file: str | None, split: str = "test"
+) -> Reference:
     r"""What so many samples of a data set are held against.
 
         the test split as it is, through features of images; the training text's words
 
     Args: data: Prepared.  mesh: the devices.  num: samples that will come.  file:
         Python with features(x [B, H, W, C] in [0, 1]) -> [B, F], else a classifier is
-        trained.
+        trained.  split: name of what data.test is.
     Returns: Reference.
     """
     if data.alphabet:
@@ -70,12 +72,14 @@ def reference(data: Prepared, mesh: Mesh, num: int, *, file: str | None) -> Refe
             raise ValueError(
                 f"expected no --features for text, got {file}; leave it out"
             )
-        return _of_text(data, num)
+        return _of_text(data, num, split)
     judge = build.judges.classifier(data) if file is None else _executed(file)
-    return _of_images(data, mesh, judge, num)
+    return _of_images(data, mesh, judge, num, split)
 
 
-def _of_images(data: Prepared, mesh: Mesh, judge: Judge, num: int) -> Reference:
+def _of_images(
+    data: Prepared, mesh: Mesh, judge: Judge, num: int, split: str
+) -> Reference:
     def see(shown: Prepared, x: np.ndarray) -> features.Seen:
         return features.see(judge.features, _placed(mesh, shown, x), rows=ROWS)
 
@@ -101,10 +105,10 @@ def _of_images(data: Prepared, mesh: Mesh, judge: Judge, num: int) -> Reference:
 
     some = np.random.default_rng(0).permutation(data.train.num)[:num]
     floor = of(plain, build.data.read(plain, data.train, some), "train")
-    return Reference(lambda shown, x: of(shown, x, "test"), floor, _told(judge))
+    return Reference(lambda shown, x: of(shown, x, split), floor, _told(judge))
 
 
-def _of_text(data: Prepared, num: int) -> Reference:
+def _of_text(data: Prepared, num: int, split: str) -> Reference:
     def strings(x: np.ndarray) -> list[str]:
         found = build.data.written(data, x)
         assert found is not None  # of text alone
@@ -123,12 +127,13 @@ def _of_text(data: Prepared, num: int) -> Reference:
         values = {
             "spelling": text.spelling_rate(pieces, vocabulary),
             "distinct-3": text.distinct(pieces, 3),
+            "unigram bits": text.unigram_entropy(np.bincount(np.ravel(x))),
         }
         return [Record(k, v, None, len(x), split) for k, v in values.items()]
 
-    floor = of(build.data.read(plain, data.test, places(data.test.num, num)), "test")
+    floor = of(build.data.read(plain, data.test, places(data.test.num, num)), split)
     told = f"{len(vocabulary)} words of the training text are known"
-    return Reference(lambda shown, x: of(x, "test"), floor, told)
+    return Reference(lambda shown, x: of(x, split), floor, told)
 
 
 def _placed(mesh: Mesh, data: Prepared, x: np.ndarray) -> Iterator[Mapping[str, Any]]:

@@ -45,7 +45,7 @@ img { display: block; max-width: 100%; height: auto; image-rendering: pixelated;
   grid-template-columns: repeat(auto-fill, minmax(min(21%, 118px), 1fr));
 }
 .six img { box-shadow: 0 0 0 1px var(--hair); }
-.card > pre { margin-top: 10px; }
+h3 + pre { margin-top: 10px; }
 .strip.six { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 .strip img { width: 100%; border-radius: 3px; }
 .strip span { color: var(--soft); font-size: 12px; }

@@ -66,6 +66,7 @@ def of_runs(runs: Sequence[Shown]) -> Table:
     measured = dict.fromkeys(
         (s.metric, s.features) for r in runs for s in (*r.scores, *r.floor)
     )
+    bits = "bits/char" if any(run.pieces for run in runs) else "bits/dim"
     losses = [
         Column("step", "", "num"),
         Column("loss", "last", "num"),
@@ -78,7 +79,7 @@ def of_runs(runs: Sequence[Shown]) -> Table:
         Column("error", "squared", "num"),
         Column("rate", "nats", "num"),
         Column("distortion", "nats", "num"),
-        Column("bits/dim", "± s.e.", "num"),
+        Column(bits, "± s.e.", "num"),
         *(Column(metric, features, "num") for metric, features in measured),
     ]
     rows = [Row(run.name, _cells(run, measured)) for run in runs]
@@ -214,13 +215,13 @@ def _floor(runs: Sequence[Shown], columns: Sequence[Column]) -> list[Row]:
         floor = group[0].floor
         scores, split = _by_name(floor), floor[0].split
         known = filter(math.isfinite, map(memorisation, group))
-        told = {"bits/dim": number(next(known, None) if split == "train" else None)}
+        told = {"bits/dim": number(next(known, None))} if split == "train" else {}
         cells = [
             told.get(column.name)
             or with_error(*scores.get((column.name, column.unit), (None, None)))
             for column in columns
         ]
-        rows.append(Row(f"{SPLITS[split]} {name}", cells, False))
+        rows.append(Row(f"{SPLITS.get(split, split)} {name}", cells, False))
     return rows
 
 

@@ -43,6 +43,7 @@ def test_features_of_digits_know_digits_from_noise(digits_dir):
     # The same again, whatever transforms the model of the data has.
     again = judges.classifier(prepared(digits_dir, "unit", "flatten"), steps=40)
     x = jnp.asarray(raw(data, data.test, np.arange(8)))
+    assert judge.features(x).shape == (8, 64)  # not the ten logits
     np.testing.assert_array_equal(judge.features(x), again.features(x))
 
 

@@ -2,15 +2,18 @@
 
 import itertools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy import special
 
 from build.models import batch_of, model_of
 from diffjax import build, d3pm
 from diffjax.build import training
+from diffjax.nets import heads
 from diffjax.train import guards
 
 PHOTOS = {"name": "photos", "size": 4, "stride": 40}
@@ -161,3 +164,54 @@ MISTAKES = [
 def test_mistakes(options, message):
     with pytest.raises(ValueError, match=message):
         masked(**options)
+
+
+def blank(model, batch):
+    """Parameters that are all 0."""
+    shapes = jax.eval_shape(model.objective.init, KEYS[0], batch)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def test_a_mixture_of_logistics_for_each_pixel(digits_dir):
+    """Of a network of zeros: one logistic of mean 0 and scale 1, in bins of 2 / 255."""
+    data = {**PHOTOS, "size": 8, "transforms": ("tokens",)}
+    net = {"name": "ladder", "depths": ((1, 1, 2), (1, 1, 1)), "width": 4, "latent": 2}
+    spec = {"name": "hvae", "likelihood": "logistic_mixture", "mixtures": 3}
+    model, batch = model_of(data, spec, net), batch_of(data, 4)
+    bound = jax.jit(model.bound)(blank(model, batch), KEYS, batch)
+    levels = np.arange(256)
+    edges = np.where(levels < 255, special.expit((2 * levels + 1) / 255 - 1), 1)
+    costs = -np.log(np.diff(np.concatenate([[0.0], edges])))
+    wanted = costs[np.asarray(batch["x"])].reshape(4, -1).sum(1)
+    np.testing.assert_allclose(-bound.reconstruction, wanted, rtol=1e-5)
+    drawn = jax.eval_shape(lambda p: model.sampler(p, KEYS, 4), blank(model, batch))
+    assert drawn.shape == (4, 8, 8, 3) and drawn.dtype == np.int32
+    grey = {"name": "digits", "data_dir": digits_dir, "transforms": ("tokens",)}
+    with pytest.raises(ValueError, match="expected images .H, W, 3. for a mixture"):
+        model_of(grey, spec, net)
+
+
+def test_several_codes_at_a_place():
+    """Two of 5 at each of 4 x 4 places: 32 log 5 nats, and two vectors to choose."""
+    data = {**PHOTOS, "size": 8, "transforms": ("tokens",)}
+    net = {"name": "conv", "widths": (4,), "blocks": 1, "vectors": 2}
+    spec = {"name": "vqvae", "K": 5, "latent": 3, "likelihood": "categorical"}
+    model, batch = model_of(data, spec, net), batch_of(data, 4)
+    params, memory = jax.jit(model.objective.init)(KEYS[0], batch)
+    params = model.trained(params, memory)
+    bound = jax.jit(model.bound)(params, KEYS, batch)
+    np.testing.assert_allclose(bound.rate, 32 * np.log(5), rtol=1e-6)
+    codes = model.coder.codes(params, batch)
+    assert codes.shape == (4, 4, 4, 2) and memory.codebook.shape == (5, 3)
+
+
+def test_vectors_go_back_to_the_channels_that_they_were():
+    class Same(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, rng=None):
+            return x
+
+    x = jnp.arange(24.0).reshape(1, 2, 2, 6)
+    cut = heads.Apart(Same(), 2).apply({}, x)
+    np.testing.assert_array_equal(cut[..., 1, :], x[..., 3:])
+    np.testing.assert_array_equal(heads.Joined(Same()).apply({}, cut), x)

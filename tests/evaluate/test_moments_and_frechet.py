@@ -130,6 +130,9 @@ def test_features_of_a_stream():
     found = features.collect(halves, batches(x, 4))
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    both = features.see(halves, batches(x, 4), rows=6)  # one and a half batches
+    np.testing.assert_allclose(both.rows, wanted[:6], rtol=1e-6)
+    close(both.moments, of(wanted))
     whole = features.moments(lambda x: jnp.asarray(halves(x)), [{"x": x}])
     close(whole, of(wanted))
 

@@ -182,10 +182,10 @@ def test_no_unit_of_the_latents_is_left():
 
 
 def test_the_scaling_whitens_the_aggregate_posterior():
-    """By hand: means -1 and 1 with variance 1, and means 2 and 2 with 0.5 and 1.5."""
-    mean, log_var = np.array([[-1.0, 2.0], [1.0, 2.0]]), np.log([[1, 0.5], [1, 1.5]])
+    """By hand: means 1 and 3 with variance 1, and means 2 and 2 with 0.5 and 1.5."""
+    mean, log_var = np.array([[1.0, 2.0], [3.0, 2.0]]), np.log([[1, 0.5], [1, 1.5]])
     scaling = vae.composed.standardizing(jnp.asarray(mean), jnp.asarray(log_var))
-    np.testing.assert_allclose(scaling.shift, [0, 2], atol=1e-15)
+    np.testing.assert_allclose(scaling.shift, [2, 2], rtol=1e-14)
     np.testing.assert_allclose(scaling.scale, np.sqrt([2, 1]), rtol=1e-14)
     z = jnp.asarray(RNG.normal(size=(3, 4, 2)))
     back = vae.composed.unscaled(scaling, vae.composed.scaled(scaling, z))
