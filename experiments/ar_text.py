@@ -1,8 +1,10 @@
-"""A transformer from left to right, what D3PM on the same text is measured against.
+"""A transformer from left to right, beside D3PM on the letters of Python's reference.
 
     diffjax train experiments/ar_text.py --workdir runs/ar_text
 
-1000 steps, a minute on two CPU cores. Expected: 2.0 bits/char.
+1000 steps, 48 s of one CPU core with the compilation. Expected: 2.127 bits/char on the
+last tenth of the reference of Python 3.11, in one run, with a standard error of 0.015
+over pieces of text. The letters alone have an entropy of 4.08.
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from diffjax import d3pm, ddpm, train, vae, vq
+from diffjax import d3pm, ddpm, train, types, vae, vq
 from diffjax.build import tables
 from diffjax.build.denoisers import ddpm_model
 from diffjax.build.diffusions import d3pm_model
@@ -19,14 +19,7 @@ from diffjax.build.latents import vae_model, vqvae_model
 from diffjax.build.model import Coder, Context, Latent, Model
 from diffjax.core.bounds import Bound
 from diffjax.train.state import stateful
-from diffjax.types import (
-    Array,
-    Batch,
-    Objective,
-    Params,
-    StatefulObjective,
-    example_keys,
-)
+from diffjax.types import Array, Batch, Objective, Params, example_keys
 from diffjax.vae.composed import Scaling
 
 FIRST: Mapping[str, tables.Table] = {
@@ -94,7 +87,7 @@ def latent_ddpm_model(
         steps=steps,
     )
 
-    if isinstance(above.objective, StatefulObjective):
+    if isinstance(above.objective, types.StatefulObjective):
         raise ValueError(
             f"expected a loss without a memory for latents, got {loss!r}; take 'hybrid'"
         )

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from build.models import model_of
 from diffjax import build, train
 from diffjax.cli import configs, main, runs
 from diffjax.types import Objective
@@ -266,6 +267,15 @@ def test_a_name_of_a_run_is_no_model(home):
     literal = {**config, "model": {**config["model"], "first": {"model": "vqvae"}}}
     with pytest.raises(ValueError, match="expected model.first to name a run, got {"):
         build.stages.read(literal, "nowhere")
+
+
+def test_a_loss_with_a_memory_of_its_own_is_refused():
+    """The memory is the first stage's."""
+    first = dict(model=dict(name="vae", latent=2, likelihood="gaussian"), net=VAE[1])
+    spec = dict(first=first, variance="learned_range", parameterization="eps")
+    spec = {**DDPM[0], **spec, "loss": "importance_vlb"}
+    with pytest.raises(ValueError, match="expected a loss without a memory for latent"):
+        model_of({"name": "moons", "num": 40}, spec, DDPM[1])
 
 
 def linear(frozen=lambda rng, batch: {"scale": jnp.zeros(2)}):
