@@ -1,4 +1,4 @@
-"""Contractive autoencoder of the digits: 32 numbers that hardly move with the data.
+"""Contractive autoencoder of the digits: 8 numbers that hardly move with the data.
 
     diffjax train experiments/contractive_ae_digits.py --workdir runs/contractive_ae_digits
 
