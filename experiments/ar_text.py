@@ -1,8 +1,11 @@
-"""A transformer from left to right, what D3PM on the same text is measured against.
+"""A transformer from left to right, beside D3PM on the letters of Python's reference.
 
     diffjax train experiments/ar_text.py --workdir runs/ar_text
 
-1000 steps, a minute on two CPU cores. Expected: 2.0 bits/char.
+1000 steps, 38 s of one CPU core with the compilation. Expected: 2.107 bits/char on the
+last tenth of the reference of Python 3.11, the mean of seeds 0, 1 (2.127 / 2.086), each
+with a standard error of 0.015 over pieces of text. The letters alone have an entropy of
+4.08.
 """
 
 

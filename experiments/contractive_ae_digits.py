@@ -1,10 +1,10 @@
-"""Autoencoder of scikit-learn's digits: 64 grey values through 8 numbers.
+"""Contractive autoencoder of the digits: 8 numbers that hardly move with the data.
 
     diffjax train experiments/contractive_ae_digits.py --workdir runs/contractive_ae_digits
 
-2000 steps, half a minute on two busy CPU cores. Expected, of one run: a squared error
-of 1.03 (standard error 0.04) for a test digit; PCA with as many numbers leaves 1.62.
-"""
+1000 steps, 32 s of one CPU core with the compilation. Expected: a squared error of 1.12
+for a test digit, in one run, with a standard error of 0.036 over digits.
+"""  # noqa: E501
 
 
 def get_config():

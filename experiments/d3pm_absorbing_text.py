@@ -2,8 +2,12 @@
 
     diffjax train experiments/d3pm_absorbing_text.py --workdir runs/d3pm_absorbing_text
 
-1000 steps, a minute and a half on two CPU cores. Expected: 3.39 +- 0.01 bits per
-character on the last tenth of the reference of Python 3.11 (log2 27 = 4.75).
+1000 steps, 41 s of one CPU core with the compilation. Expected: 3.401 bits/char on the
+last tenth of the reference of Python 3.11, in one run, with a standard error of 0.011
+over pieces of text. The letters alone have an entropy of 4.08; ar_text.py is as large,
+trained as long.
+
+    diffjax sample runs/d3pm_absorbing_text --infill "the ____ of a ________"
 """
 
 

@@ -2,8 +2,10 @@
 
     diffjax train experiments/d3pm_uniform_text.py --workdir runs/d3pm_uniform_text
 
-1000 steps, a minute and a half on two CPU cores. Expected: 3.39 +- 0.01 bits per
-character on the last tenth of the reference of Python 3.11 (log2 27 = 4.75).
+1000 steps, 65 s of one CPU core with the compilation. Expected: 3.422 bits/char on the
+last tenth of the reference of Python 3.11, in one run, with a standard error of 0.010
+over pieces of text. The letters alone have an entropy of 4.08; d3pm_absorbing_text.py
+and ar_text.py are as large and as long.
 """
 
 

@@ -1,7 +1,12 @@
 """D3PM with a mask on WikiText-2 in text8's alphabet of 26 letters and the space.
 
     diffjax train experiments/d3pm_wikitext.py --workdir runs/d3pm_wikitext \\
-        --config.data.path=wiki.train.tokens --config.data.test=wiki.test.tokens
+        --config.data.path=wiki.train.tokens --config.data.test=wiki.valid.tokens
+    diffjax evaluate runs/d3pm_wikitext --split wiki.test.tokens --num 256
+
+The word-level files, cleaned: <unk> is a word, "unk". 1200 steps, five minutes of
+one busy CPU core. Expected, of one run: 3.24 bits per character on the first
+256 pieces of 64 of the test file (standard error 0.02; log2 27 = 4.75).
 """
 
 
@@ -17,7 +22,7 @@ def get_config():
         data=dict(
             name="letters",
             path="wiki.train.tokens",
-            test="wiki.test.tokens",
+            test="wiki.valid.tokens",
             length=64,
             transforms=("tokens",),
         ),

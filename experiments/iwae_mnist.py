@@ -1,6 +1,13 @@
 """IWAE of 50 draws on the static binarized MNIST: the networks of vae_mnist.py.
 
-diffjax train experiments/iwae_mnist.py --workdir runs/iwae_mnist
+    diffjax train experiments/iwae_mnist.py --workdir runs/iwae_mnist
+    diffjax evaluate runs/iwae_mnist --split test --importance-samples 500
+
+40000 steps on the ELBO, as in vae_mnist.py, then 10000 on the bound of 50 draws: about
+13 minutes of one busy CPU core. Expected, of one run that was stopped after 45750
+steps and 10 minutes: 89.83 nats for -log p(x) of the 10000 test images by 500 draws
+each (standard error over images 0.24); the ELBO alone gives 90.64. Others: pythae's
+README has 86.82 after 3280 epochs.
 """
 
 

@@ -78,6 +78,24 @@ def test_a_run_has_what_the_design_says(run):
     assert size(run / "samples" / "step_00000004.png") == (270, 270)
 
 
+@pytest.mark.slow
+def test_three_images_of_ones_own_come_to_a_grid(tmp_path):
+    """In one command, in fewer steps than lie between two grids."""
+    (tmp_path / "mine").mkdir()
+    for i in range(3):
+        image = PIL.Image.new("RGB", (20 + i, 30), (80 * i, 0, 0))
+        image.save(tmp_path / "mine" / f"{i}.png")
+    data = f'name="folder", path={str(tmp_path / "mine")!r}, size=4, in_memory=True'
+    text = CONFIG.replace('name="digits", data_dir={digits!r}', data)
+    text = text.replace("classes=True", "classes=False")
+    (tmp_path / "folder.py").write_text(
+        text.replace("sample_every=4", "sample_every=9")
+    )
+    words = ["train", str(tmp_path / "folder.py"), "--workdir", str(tmp_path / "run")]
+    assert main(words) == 0
+    assert size(tmp_path / "run" / "samples" / "step_00000004.png") == (270, 270)
+
+
 def test_hosts_are_what_the_flags_say(file, connected, tmp_path):
     words = ["--coordinator", "a:1", "--hosts", "2", "--host", "1", "--config.steps=0"]
     assert (

@@ -178,13 +178,15 @@ def test_a_mixture_of_logistics_for_each_pixel(digits_dir):
     net = {"name": "ladder", "depths": ((1, 1, 2), (1, 1, 1)), "width": 4, "latent": 2}
     spec = {"name": "hvae", "likelihood": "logistic_mixture", "mixtures": 3}
     model, batch = model_of(data, spec, net), batch_of(data, 4)
-    bound = jax.jit(model.bound)(blank(model, batch), KEYS, batch)
+    params = blank(model, batch)
+    assert params["read"]["params"]["out"]["bias"].shape == (30,)
+    bound = jax.jit(model.bound)(params, KEYS, batch)
     levels = np.arange(256)
     edges = np.where(levels < 255, special.expit((2 * levels + 1) / 255 - 1), 1)
     costs = -np.log(np.diff(np.concatenate([[0.0], edges])))
     wanted = costs[np.asarray(batch["x"])].reshape(4, -1).sum(1)
     np.testing.assert_allclose(-bound.reconstruction, wanted, rtol=1e-5)
-    drawn = jax.eval_shape(lambda p: model.sampler(p, KEYS, 4), blank(model, batch))
+    drawn = jax.eval_shape(lambda p: model.sampler(p, KEYS, 4), params)
     assert drawn.shape == (4, 8, 8, 3) and drawn.dtype == np.int32
     grey = {"name": "digits", "data_dir": digits_dir, "transforms": ("tokens",)}
     with pytest.raises(ValueError, match="expected images .H, W, 3. for a mixture"):

@@ -103,17 +103,19 @@ def test_samples_are_levels_and_as_often_as_they_should_be():
 
 
 def test_the_last_step_is_the_nearest_level_and_asks_no_network():
-    gamma = continuous.linear_gamma(-10.0, 6.0)
+    """Of z_0 / alpha_0; the others ask at (t - 1) / T."""
+    gamma = continuous.linear_gamma(-1.0, 6.0)
 
-    def silent(z, t):
-        return jnp.full_like(z, jnp.nan)
+    def clock(z, t):
+        return jnp.full_like(z, t)
 
-    denoise, schedule = variational.discrete(silent, gamma, 4, levels=LEVELS)
+    denoise, schedule = variational.discrete(clock, gamma, 4, levels=LEVELS)
     assert schedule.T == 5
-    z = jnp.sqrt(schedule.alpha_bar[1]) * jnp.asarray([0.10, -3.0, 0.99, 0.15])
+    z = jnp.sqrt(1 / (1 + jnp.exp(-1.0))) * jnp.asarray([0.22, -3.0, 0.99, 0.30])
     found = denoise(z, jnp.asarray(1))
-    np.testing.assert_allclose(found, [0.125, -0.875, 0.875, 0.125], atol=1e-6)
-    assert bool(jnp.isnan(denoise(z, jnp.asarray(2))).all())
+    np.testing.assert_allclose(found, [0.125, -0.875, 0.875, 0.375], atol=1e-6)
+    for t in range(2, 6):
+        np.testing.assert_allclose(denoise(z, jnp.asarray(t)), np.full(4, (t - 1) / 4))
 
 
 def test_variational_mistakes():

@@ -52,6 +52,12 @@ def test_examples_do_not_see_each_other():
     assert jnp.abs(together).max() > 0.1
 
 
+def test_a_time_of_more_steps_is_told_as_one_of_a_thousand():
+    params, scaled = filled(SMALL), SMALL.clone(time_scale=0.25)
+    wanted = jax.jit(SMALL.apply)(params, X, T)
+    np.testing.assert_array_equal(jax.jit(scaled.apply)(params, X, 4 * T), wanted)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (8, 12), (2, 6), (32, 16)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_of_any_even_size(size, channels):
