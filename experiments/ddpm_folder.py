@@ -5,8 +5,10 @@
 
 2000 steps, a size for CPUs. A grid of 64 samples appears in runs/ddpm_folder/samples
 every 500 steps and at the end, however few they are; --config.steps=20 shows whether
-all is in place. Expected: a loss that starts at 1.0, the variance of the noise, and
-falls below 0.1. On a GPU: --config.steps=50000 --config.batch_size=128
+all is in place. Expected: a loss that starts at 1.0, the variance of the noise; on 50
+crops of two photographs it was 0.06 after 200 steps, where the grid is patches of
+colour under noise. Not run to the end here. Of more images than
+memory holds: --config.data.in_memory=False. On a GPU: --config.steps=50000 --config.batch_size=128
 --config.net.widths="(128, 256, 256)" --config.net.layers=2
 """
 

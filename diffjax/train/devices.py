@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from diffjax.train import pacing
 from diffjax.types import Array, Batch, Metrics
 
 AXIS = "devices"
@@ -260,7 +261,7 @@ def _paced(grid: Mesh, run: Any) -> Any:
     """Simulated devices share a pool of threads, where two programs in flight can wait
     for each other for ever; so there each is waited for."""
     if grid.size == 1 or grid.devices.flat[0].platform != "cpu":
-        return run
+        return pacing.limited(run)
     return lambda *args: jax.block_until_ready(run(*args))
 
 
