@@ -1,6 +1,6 @@
 """The whole family on data that need no download, in one table and one page.
 
-    make demo            runs/demo/report.html, within 12 minutes on two idle cores
+    make demo            runs/demo/report.html, in 11 minutes on two idle cores
     make demo QUICK=1    runs/demo-quick/report.html, within 2: a few steps of some
 
 Stopped and started again it goes on: what is trained and evaluated is kept.
