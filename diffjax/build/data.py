@@ -7,12 +7,7 @@ import numpy as np
 
 from diffjax.build import tables
 from diffjax.build.sets import DATA, SPANS, TRANSFORMS, by_tfds
-from diffjax.data import (
-    dataset,
-    pipeline,
-    text,
-    transforms,
-)
+from diffjax.data import dataset, pipeline, text, transforms
 from diffjax.data.dataset import DataSet, Source
 from diffjax.data.pipeline import Batch, Stream
 from diffjax.data.transforms import Transform

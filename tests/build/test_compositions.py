@@ -93,6 +93,11 @@ def second(request, home, tmp_path_factory):
     return workdir, runs.read(str(below))
 
 
+OF_LATENTS = pytest.mark.parametrize(
+    "second", ["latent_ddpm"], indirect=True, scope="module"
+)
+
+
 def test_the_second_run_stands_alone(second, capsys):
     """Sampled, evaluated, shown; its terms add up; its codes are counted."""
     workdir, below = second
@@ -172,11 +177,10 @@ def test_the_bound_is_the_first_stage_s_under_another_prior(second):
     assert own.divergences.shape == (4, 3)
 
 
+@OF_LATENTS
 def test_the_prior_sees_standardized_latents(home, second):
     """The moments of 1500 encodings, by NumPy."""
     workdir, below = second
-    if workdir.name != "latent_ddpm":
-        pytest.skip("codes have no scale")
     found = runs.read(str(workdir))
     batches = build.data.some(found.experiment.data, num=4096, batch_size=4096)
     x = np.concatenate([batch["x"] for batch in batches])
@@ -189,11 +193,10 @@ def test_the_prior_sees_standardized_latents(home, second):
     np.testing.assert_allclose(scaling.scale, spread, rtol=1e-4)
 
 
+@OF_LATENTS
 def test_samples_are_decoded_in_the_decoder_s_own_units(second):
     """With scale 0 every latent is the shift, and every mean of x its decoding."""
     workdir, below = second
-    if workdir.name != "latent_ddpm":
-        pytest.skip("codes have no scale")
     found = runs.read(str(workdir))
     scaling = found.params["scaling"]
     flat = {**found.params, "scaling": scaling._replace(scale=0 * scaling.scale)}
