@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,6 +71,7 @@ def writer(directory: Path, keep: Keep) -> Iterator[ocp.CheckpointManager]:
         logger.removeFilter(_not_of_orbax)
         with contextlib.suppress(Exception):  # `finish` has told of it, and better
             manager.close()
+        _clear(directory)
 
 
 def save(
@@ -248,9 +250,18 @@ def _clear(directory: Path) -> list[str]:
     names = []
     for path in directory.glob("*.orbax-checkpoint-tmp*"):
         if jax.process_index() == 0:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         names.append(path.name)
     return names
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory until it stays away: a failed write may still add to it."""
+    for _ in range(50):
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.1)
+        if not path.exists():
+            return
 
 
 def _is_full(error: BaseException) -> bool:

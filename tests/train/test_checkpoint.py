@@ -5,6 +5,8 @@ import os
 import random
 import shutil
 import subprocess
+import time
+from concurrent import futures
 
 import jax
 import numpy as np
@@ -195,6 +197,26 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_saved(small_disk):
         with pytest.raises(OSError, match="got a full disk; the last is of step 20; f"):
             run(small_disk, objective=large)
         assert newest(small_disk) == (20, "")
+
+
+def test_what_a_failed_write_adds_late_is_removed_too(tmp_path):
+    """TensorStore's threads write on for a while after Orbax has said what failed."""
+    begun = tmp_path / "30.orbax-checkpoint-tmp"
+
+    def write_on():
+        for i in range(30):
+            begun.mkdir(exist_ok=True)
+            (begun / str(i)).write_text("late")
+            time.sleep(0.02)
+
+    with (
+        futures.ThreadPoolExecutor(1) as threads,
+        checkpoint.writer(tmp_path, train.Keep()),
+    ):
+        late = threads.submit(write_on)
+        time.sleep(0.1)
+    late.exception()  # a file that vanished under its hands is no matter
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_limit_on_files_is_a_full_disk_too(tmp_path):
