@@ -1,5 +1,6 @@
 """Strictness for every test: two devices, no silent broadcasting across ranks."""
 
+import importlib.metadata
 import os
 import pathlib
 
@@ -10,8 +11,14 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_cpu_enable_concurrency_optimized_scheduler=false"
 )
 
-# Compiling is most of what the tests cost. Programs are shared by the workers, and by
-# the next run on this machine.
+# Compiling is most of what the tests cost: three times less of it without LLVM's
+# optimizations and with XLA's older emitters, where it has them. Tests that compute for
+# longer than that are marked `optimized`: their programs are those that users run.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+
+# Programs are shared by the workers, and by the next run on this machine.
 ROOT = pathlib.Path(__file__).parents[1]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -21,6 +28,17 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+QUICKLY = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] not in ("0", "false", "False")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Compile the tests marked `optimized`, and their fixtures, as users do."""
+    optimized = item.get_closest_marker("optimized") is not None
+    jax.config.update("jax_disable_most_optimizations", QUICKLY and not optimized)
+    return (yield)
 
 
 @pytest.fixture

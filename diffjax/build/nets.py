@@ -134,7 +134,7 @@ def pair(
         configuration's to choose.
     Returns: encoder, decoder, and the shape [...] of a latent without its last axis.
     """
-    _images(spec, shape, ("conv",))
+    _images(spec, shape, ("conv", "conv_vector"))
     given = {"shape": shape, "channels": channels, "said": said, **(fixed or {})}
     enc, dec, places = tables.make("net", PAIRS, spec, given=given)
     enc = heads.Reading(heads.Levels(levels), enc) if levels else enc
@@ -191,10 +191,39 @@ def _convolutional(
     sizes: dict[str, Any] = {"widths": widths, "blocks": blocks, "dropout": dropout}
     enc = conv.Encoder(channels=vectors * channels, **sizes)
     dec = conv.Decoder(shape=(*shape, *said), **sizes)
-    places = tuple(-(-length // 2 ** len(widths)) for length in shape[:2])
+    places = _halved(shape, len(widths))
     if vectors == 1:
         return enc, dec, places
     return heads.Apart(enc, vectors), heads.Joined(dec), (*places, vectors)
+
+
+def _convolutional_vector(
+    *,
+    shape: tuple[int, ...],
+    channels: int,
+    said: tuple[int, ...],
+    widths: tuple[int, ...] = (32, 64),
+    blocks: int = 1,
+    features: int = 16,
+    hidden: tuple[int, ...] = (256,),
+    dropout: float = 0.0,
+) -> tuple[Any, Any, tuple[int, ...]]:
+    """One vector for all of an image: dense layers between the convolutions."""
+    sizes: dict[str, Any] = {"widths": widths, "blocks": blocks}
+    places = _halved(shape, len(widths))
+    enc = heads.Reading(
+        conv.Encoder(channels=features, **sizes),
+        mlp.MLP(shape=(channels,), widths=hidden, dropout=dropout),
+    )
+    dec = heads.Reading(
+        mlp.MLP(shape=(*places, features), widths=hidden[::-1], dropout=dropout),
+        conv.Decoder(shape=(*shape, *said), **sizes),
+    )
+    return enc, dec, ()
+
+
+def _halved(shape: tuple[int, ...], times: int) -> tuple[int, ...]:
+    return tuple(-(-length // 2**times) for length in shape[:2])
 
 
 def _ladder(
@@ -228,7 +257,11 @@ def _dense_ladder(
     return dense_ladder.top_down((*shape[:2], *said), latents, width=width)
 
 
-PAIRS: tables.Table = {"mlp": _dense, "conv": _convolutional}
+PAIRS: tables.Table = {
+    "mlp": _dense,
+    "conv": _convolutional,
+    "conv_vector": _convolutional_vector,
+}
 """x [B, ...] -> [B, ..., channels], and back."""
 LADDERS: tables.Table = {"ladder": _ladder, "mlp": _dense_ladder}
 

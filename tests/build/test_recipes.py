@@ -12,7 +12,7 @@ from scipy import special
 
 from build.models import batch_of, model_of
 from diffjax import build, d3pm
-from diffjax.build import training
+from diffjax.build import nets, training
 from diffjax.nets import heads
 from diffjax.train import guards
 
@@ -206,6 +206,25 @@ def test_several_codes_at_a_place():
     np.testing.assert_allclose(bound.rate, 32 * np.log(5), rtol=1e-6)
     codes = model.coder.codes(params, batch)
     assert codes.shape == (4, 4, 4, 2) and memory.codebook.shape == (5, 3)
+
+
+def test_one_vector_for_a_whole_image():
+    """Every latent sees the first pixel, and every pixel is told of each latent."""
+    enc, dec, places = nets.pair(
+        {"name": "conv_vector", "widths": (4, 4), "hidden": (8,)}, (9, 12, 1), 6, ()
+    )
+    x, z = jnp.zeros((2, 9, 12, 1)), jnp.zeros((2, 3))
+    of_enc, of_dec = enc.init(KEYS[0], x), dec.init(KEYS[1], z)
+    assert places == () and jax.eval_shape(dec.apply, of_dec, z).shape == (2, 9, 12, 1)
+
+    @jax.jit
+    def reaches(of_enc, of_dec, x, z):
+        latents = jax.jacrev(lambda x: enc.apply(of_enc, x)[0])(x)[:, 0, 0, 0, 0]
+        return latents, jax.jacrev(lambda z: dec.apply(of_dec, z)[0])(z)[..., 0, :]
+
+    latents, pixels = reaches(of_enc, of_dec, x + 1, z + 1)
+    assert latents.shape == (6,) and pixels.shape == (9, 12, 1, 3)
+    assert (latents != 0).all() and (pixels != 0).all()
 
 
 def test_vectors_go_back_to_the_channels_that_they_were():

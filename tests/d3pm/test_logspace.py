@@ -81,6 +81,7 @@ def test_the_noise_has_the_exact_tail():
     assert (got != jax.random.gumbel(key, (50, 7), mode="low")).any()
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_rare_categories_are_drawn_as_often_as_they_should():
     """p of 1e-6 to 1e-7 against one whose noise is held at 0, in 2^27 draws."""

@@ -114,6 +114,7 @@ def test_limit_law_is_the_one_that_is_left_as_it_is():
     np.testing.assert_allclose(products.limit_law(np.eye(4)), np.full(4, 0.25))
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_gaussian_of_images_is_quick_to_set_up_and_small():
     start = time.process_time()  # of all cores, whatever else they do

@@ -213,6 +213,7 @@ def test_losses_do_not_depend_on_how_the_batch_is_split():
         np.testing.assert_allclose(np.mean(parts), whole, rtol=1e-5)
 
 
+@pytest.mark.optimized
 def test_hybrid_loss_teaches_the_mean_by_the_simple_loss_alone():
     """d L_hybrid / d mean = d L_simple / d mean, and only L_vlb moves the variance."""
     key = jax.random.key(8)
@@ -243,6 +244,7 @@ def test_hybrid_loss_teaches_the_mean_by_the_simple_loss_alone():
     np.testing.assert_allclose(values[1] - values[0], bits, rtol=1e-4)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("T", [1, 2, 3, 1000])
 def test_losses_and_bound_are_finite_in_value_and_gradient(T):
     schedule = schedules.linear(T) if T > 1 else schedules.constant(1, beta=0.5)

@@ -84,6 +84,7 @@ def fit(objective, x, seed):
     return jax.lax.scan(step, start, (rows, keys))[0][0]
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_three_layers_beat_one_at_equal_parameters():
     """NLL of 500 importance samples on the test set: 0.3 nats better, no layer dead.

@@ -1,5 +1,6 @@
 """The convolutional pair: sizes, shifts, pooling and the published VQ-VAE."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +65,37 @@ def test_an_odd_image_is_the_even_one_without_its_last_row_and_column():
     params = weights(dec, z)
     whole, odd = (dec.clone(shape=(n, n, 1)).apply(params, z) for n in (10, 9))
     np.testing.assert_allclose(odd, whole[:, :9, :9], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (5, 2)])
+@pytest.mark.parametrize("dtype", [None, jnp.bfloat16])
+def test_doubling_is_the_transposed_convolution(size, dtype):
+    """Of Flax, with the same parameters: values and gradients."""
+    ours = conv.Doubling(width=3, dtype=dtype)
+    flax = nn.ConvTranspose(3, (4, 4), (2, 2), dtype=dtype)
+    x = images(*size, 2)
+    params = weights(ours, x)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, weights(flax, x))
+
+    def slopes(net, params, x):
+        wanted = jnp.cos(jnp.arange(net.apply(params, x).size, dtype=jnp.float32))
+
+        def value(params, x):
+            y = net.apply(params, x).astype(jnp.float32)
+            return jnp.vdot(y.ravel(), wanted), y
+
+        grads, y = jax.grad(value, (0, 1), has_aux=True)(params, x)
+        return y, grads
+
+    found, true = (
+        jit(slopes, static_argnums=0)(net, params, x) for net in (ours, flax)
+    )
+    assert found[0].shape == (7, 2 * size[0], 2 * size[1], 3)
+    rough = 1e-5 if dtype is None else 3e-2
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(true))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=rough * scale), found, true
+    )
 
 
 @pytest.mark.parametrize("size, rate", [((4, 6), 2), ((5, 7), 2), ((9, 4), 4)])

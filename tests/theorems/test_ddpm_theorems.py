@@ -274,6 +274,7 @@ def test_oracle_2_vdm_steps_are_the_ddpm_divergences():
         np.testing.assert_allclose(stepped / T, step, rtol=1e-9)
 
 
+@pytest.mark.optimized
 def test_oracle_2_the_continuous_loss_depends_on_gamma_by_its_ends_only():
     """int L_inf dt is the same for two gammas, and equals 1/2 int mmse dSNR."""
     straight = continuous.linear_gamma(-6.0, 4.0)

@@ -165,6 +165,7 @@ SAMPLERS = {
 }
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_oracle_5_samplers_draw_the_mixture(name):
@@ -177,6 +178,7 @@ def test_oracle_5_samplers_draw_the_mixture(name):
     assert stats.kstest(samples[:, 0], mixture_cdf).pvalue > 1e-3
 
 
+@pytest.mark.optimized
 def test_oracle_5_class_guidance_of_weight_one_is_the_class():
     """Classifier-free at w = 1 and the exact classifier both give p(x | y)."""
     schedule = schedules.cosine(400)
@@ -228,6 +230,7 @@ def test_oracle_5_classifier_free_guidance_draws_the_tilted_density(scale):
     assert_moments(samples, scale * a + (1 - scale) * b, var)
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 3.0])
 def test_oracle_5_classifier_guidance_draws_the_tilted_density(scale):
@@ -275,6 +278,7 @@ CORRELATED = {
 }
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORRELATED)
 def test_oracle_5_inpainting_draws_the_conditional(name):

@@ -69,6 +69,7 @@ def trained(shuffled):
     return [train(jax.random.key(seed), shuffled[:1500]) for seed in range(3)]
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_the_likelihood_is_that_of_the_other_libraries(trained, shuffled):
     """NLL_500 of 297 digits held out at random, three seeds: 17.11 / 17.20 / 17.20."""
@@ -77,6 +78,7 @@ def test_the_likelihood_is_that_of_the_other_libraries(trained, shuffled):
     assert all(17.0 < value < 17.3 for value in values), values
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_the_last_digits_of_the_file_are_harder(bits):
     """Trained on its first 1500, tested on its last 297: 17.25 / 17.28 / 17.30."""
@@ -87,6 +89,7 @@ def test_the_last_digits_of_the_file_are_harder(bits):
     assert all(17.1 < value < 17.4 for value in values), values
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_many_samples_are_quick_and_only_lower_the_likelihood(trained, shuffled):
     """NLL_5000 of 297 digits in under 10 s; NLL_k falls with k within 3 s.e."""
@@ -106,6 +109,7 @@ def test_many_samples_are_quick_and_only_lower_the_likelihood(trained, shuffled)
     assert abs(each[0].mean() + bound.elbo.mean()) < 0.5
 
 
+@pytest.mark.optimized
 @pytest.mark.slow
 def test_no_latent_of_the_digits_collapses(trained, shuffled):
     encode, _ = vae.bind(ENC, DEC, trained[0])
