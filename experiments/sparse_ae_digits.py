@@ -3,7 +3,8 @@
     diffjax train experiments/sparse_ae_digits.py --workdir runs/sparse_ae_digits
 
 1500 steps, 14 s of one CPU core with the compilation. Expected: a squared error of 0.17
-for a test digit, in one run, with a standard error of 0.007 over digits.
+for a test digit, the mean of seeds 0, 1, 2 (0.17 / 0.17 / 0.17), each with a standard
+error of 0.008 over digits.
 """
 
 
