@@ -8,6 +8,7 @@ safetensors needs no torch. torchvision's own Inception has the same keys and is
 network: its classifier has 1000 classes, the graph's 1008.
 """
 
+import functools
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -122,6 +123,7 @@ def from_state(state: Tensors) -> Params:
     return jax.tree.unflatten(structure, filled)
 
 
+@functools.cache
 def _blank() -> Params:
     x = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
     return jax.eval_shape(InceptionV3().init, jax.random.key(0), x)
