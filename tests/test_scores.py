@@ -7,12 +7,12 @@ import types
 import jax
 import numpy as np
 import pytest
+from interop import inception_reference
 
 from diffjax import build
 from diffjax.cli import drawing, main, pictures, scores
 from diffjax.evaluate import frechet, kid, precision_recall, record
 from diffjax.interop import inception
-from interop import inception_reference
 
 PIXELS = """
 SOME = slice(18, 26)
@@ -56,6 +56,7 @@ def test_the_test_split_itself_is_perfect(digits_dir, file):
     assert {(each.n, each.split) for each in reference.floor} == {(50, "train")}
 
 
+@pytest.mark.slow
 def test_inception_is_told_by_its_weights(digits_dir, tmp_path, monkeypatch):
     """Small images of a few digits, and no Frechet distance of 2048 features."""
     save_file = pytest.importorskip("safetensors.numpy").save_file
