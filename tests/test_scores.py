@@ -1,15 +1,18 @@
 """Samples against data: from a run's directory, by any features; of text, by words."""
 
+import hashlib
 import json
 import types
 
 import jax
 import numpy as np
 import pytest
+from interop import inception_reference
 
 from diffjax import build
 from diffjax.cli import drawing, main, pictures, scores
 from diffjax.evaluate import frechet, kid, precision_recall, record
+from diffjax.interop import inception
 
 PIXELS = """
 SOME = slice(18, 26)
@@ -51,6 +54,28 @@ def test_the_test_split_itself_is_perfect(digits_dir, file):
     assert found["precision"] == found["recall"] == 1
     assert {each.features for each in reference.floor} == {"pixels"}
     assert {(each.n, each.split) for each in reference.floor} == {(50, "train")}
+
+
+@pytest.mark.slow
+def test_inception_is_told_by_its_weights(digits_dir, tmp_path, monkeypatch):
+    """Small images of a few digits, and no Frechet distance of 2048 features."""
+    save_file = pytest.importorskip("safetensors.numpy").save_file
+    path = tmp_path / "weights.safetensors"
+    save_file(inception_reference.state(), path)
+    monkeypatch.setattr(inception, "SIDE", 75)
+    monkeypatch.setattr(scores, "BATCH", 8)
+    monkeypatch.setattr(frechet, "distance", lambda a, b: float(a.mean.size))
+    data = digits(digits_dir, "symmetric")
+    data = data._replace(test=data.test._replace(num=12))
+    reference = scores.reference(data, mesh(), 10, file=str(path))
+    name = f"inception {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    assert {each.features for each in reference.floor} == {name}
+    assert reference.told == f"features of {name}"
+    x = build.data.read(data, data.test, np.arange(12))
+    found = by_name(reference.of(data, x))
+    assert found["Frechet"] == 2048 and found["precision"] == found["recall"] == 1
+    with pytest.raises(ValueError, match=r"\(\.py\) or of Inception's .*got a\.pt; re"):
+        scores.reference(data, mesh(), 10, file="a.pt")
 
 
 def test_scores_are_those_of_the_features(digits_dir, file):

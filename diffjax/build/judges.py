@@ -1,8 +1,13 @@
-"""What samples are held against: features of images, by a classifier trained here."""
+"""What samples are held against: features of images.
+
+By a classifier trained here, or by Inception where its weights are at hand.
+"""
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +19,7 @@ from diffjax import train
 from diffjax.build import data
 from diffjax.build.data import Prepared
 from diffjax.core import categorical
+from diffjax.interop import inception as published
 from diffjax.nets.classifier import Classifier
 from diffjax.types import Array, Batch, Metrics, Objective, Params
 
@@ -22,6 +28,9 @@ WIDTHS = (16, 64, 128, 256)
 """Channels of the blocks, each a halving; as many as leave places 2 wide or more."""
 SMALLEST = 8
 """Pixels of the shorter side that a classifier needs, to halve it twice."""
+
+WEIGHTS = tuple(published.READERS)
+"""Suffixes of the files that Inception's weights may be in."""
 
 
 class Judge(NamedTuple):
@@ -68,6 +77,23 @@ def classifier(prepared: Prepared, *, steps: int = STEPS) -> Judge:
 
     name = f"{prepared.name} classifier"
     return Judge(name, features, _right(prepared, net, params))
+
+
+def inception(file: str) -> Judge:
+    r"""Inception's features, by which published Frechet distances (FID) are measured.
+
+        name = "inception " + first 8 digits of the SHA-256 of the file
+
+    So numbers by other weights are never taken for the same, and 6726825d in the name
+    says that the file is the published pt_inception-2015-12-05-6726825d.pth.
+
+    Args: file: with one of the suffixes of `WEIGHTS`.
+    Returns: Judge.
+    """
+    features = published.features(file)
+    with Path(file).open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return Judge(f"inception {digest[:8]}", features, None)
 
 
 def images(prepared: Prepared, x: np.ndarray) -> np.ndarray:

@@ -143,7 +143,10 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
         "--importance-samples", type=int, help="draws for -log p(x), of a vae or hvae"
     )
     evaluate.add_argument(
-        "--features", metavar="FILE", help="Python with features(x), not a classifier"
+        "--features",
+        metavar="FILE",
+        help="not a classifier's, but of features(x) in a .py file, or of Inception, "
+        "whose weights are in a .safetensors or .pth file",
     )
 
 

@@ -25,7 +25,8 @@ class Wish(NamedTuple):
     batch_size: examples at once.
     num: only the first so many examples, all if None.
     samples: to hold against the data, None for no such scores.
-    features: a Python file with features(x), None for a classifier trained here.
+    features: a Python file with features(x), or a file of Inception's weights; None for
+        a classifier trained here.
     split: of the data, None for the one that the configuration tests on.
     draws: of the latents of each example, for log p(x); None for the bound alone.
     """

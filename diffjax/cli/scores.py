@@ -63,8 +63,9 @@ def reference(
         the test split as it is, through features of images; the training text's words
 
     Args: data: Prepared.  mesh: the devices.  num: samples that will come.  file:
-        Python with features(x [B, H, W, C] in [0, 1]) -> [B, F], else a classifier is
-        trained.  split: name of what data.test is.
+        Python (.py) with features(x [B, H, W, C] in [0, 1]) -> [B, F], or the weights
+        of Inception (.safetensors, .pth); None to train a classifier.  split: name of
+        what data.test is.
     Returns: Reference.
     """
     if data.alphabet:
@@ -73,7 +74,7 @@ def reference(
                 f"expected no --features for text, got {file}; leave it out"
             )
         return _of_text(data, num, split)
-    judge = build.judges.classifier(data) if file is None else _executed(file)
+    judge = build.judges.classifier(data) if file is None else _given(file)
     return _of_images(data, mesh, judge, num, split)
 
 
@@ -146,6 +147,17 @@ def _placed(mesh: Mesh, data: Prepared, x: np.ndarray) -> Iterator[Mapping[str, 
         batch = {"x": build.judges.images(data, part[places])}
         mask = np.arange(size) < len(part)
         yield jax.device_put({**batch, "mask": mask}, spread)
+
+
+def _given(file: str) -> Judge:
+    if Path(file).suffix in build.judges.WEIGHTS:
+        return build.judges.inception(file)
+    if Path(file).suffix == ".py":
+        return _executed(file)
+    raise ValueError(
+        f"expected --features of a Python file (.py) or of Inception's weights "
+        f"({', '.join(build.judges.WEIGHTS)}), got {file}; rename it after what it is"
+    )
 
 
 def _executed(file: str) -> Judge:

@@ -1,6 +1,5 @@
 """A data set or samples through any function x [B, ...] -> [B, F], batch by batch."""
 
-import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -8,13 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from diffjax.evaluate import frechet
 from diffjax.evaluate.moments import Moments
 from diffjax.types import Array
 
 Features = Callable[[Array], Array]
-"""x [B, ...] -> [B, F]; what is not trained with it is closed over."""
+"""x [B, ...] -> [B, F]; weights are closed over, or, if they are many, handed to the
+program as arguments: `jax.tree_util.Partial(apply, params)`."""
 Rows = Array | np.ndarray
 """Features of many examples, [N, F]."""
 
@@ -64,13 +65,13 @@ def see(features: Features, batches: Iterable[Mapping[str, Any]], *, rows: int) 
         alone.
     Returns: Seen of [F], [F, F] and [n, F].
     """
-
     seen, kept, num = None, [], 0
+    given = features if isinstance(features, Partial) else Partial(features)
     for batch in batches:
         x, mask = _parts(batch)
         if seen is None:
             seen = frechet.zero(jax.eval_shape(features, x).shape[-1])
-        seen, found = _update(features, seen, x, mask)
+        seen, found = _update(given, seen, x, mask)
         if num < rows:
             some = np.asarray(found, np.float64)[np.asarray(mask)][: rows - num]
             kept.append(some)
@@ -106,7 +107,7 @@ def pair(x: Rows, y: Rows, *, least: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jax.jit
 def _update(
     features: Features, seen: Moments, x: Array, mask: Array
 ) -> tuple[Moments, Array]:

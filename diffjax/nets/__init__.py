@@ -6,7 +6,8 @@ Channels come last. Without `rng` nothing is dropped; with it, one key or a key 
 example, every layer and every example has a mask of its own, so that the result of
 training does not depend on how a batch is cut into devices. Every network has the
 fields `dtype` (of the computation; parameters and input decide if None), `param_dtype`,
-`precision` and `remat` (recompute activations in the backward pass to save memory).
+`precision` and `remat` (recompute activations in the backward pass to save memory);
+Inception, which is never trained here, takes x alone and has no `remat`.
 """
 
 from diffjax.nets import (
@@ -16,6 +17,7 @@ from diffjax.nets import (
     dit,
     embeddings,
     heads,
+    inception,
     ladder,
     layers,
     mlp,
@@ -33,6 +35,7 @@ __all__ = [
     "dit",
     "embeddings",
     "heads",
+    "inception",
     "ladder",
     "layers",
     "mlp",
