@@ -102,8 +102,8 @@ class Doubling(Computed):
     y_{2r + a, 2c + b} = sum_{i, j} x_{r + i - 1, c + j - 1} W_{2i - a, 2j - b}
 
     where W is 0 outside its 4 rows and columns: each of the four places (a, b) that a
-    pixel becomes is a channel of one 3x3 convolution. Its kernel is more than half
-    zeros, but on a CPU the gradient of XLA's own form takes ten times as long.
+    pixel becomes is a channel of one 3x3 convolution. More than half of its kernel are
+    zeros, and yet on a CPU its gradient takes a third of the time of XLA's own form.
 
     width: channels of the output.
     """
