@@ -4,6 +4,7 @@ import json
 import pathlib
 import textwrap
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -260,6 +261,26 @@ def vae_run(file, tmp_path_factory):
     path.write_text(text.replace("width=8, depth=1", "widths=(8,)"))
     assert main(["train", str(path), "--workdir", str(folder / "run")]) == 0
     return folder / "run"
+
+
+def test_a_run_begins_with_the_parameters_of_another(vae_run, tmp_path, capsys):
+    """With their average; after steps of no size it is still that model."""
+    file = str(vae_run.parent / "vae.py")
+    words = ["train", file, "--workdir", str(tmp_path / "run"), "--from", str(vae_run)]
+    still = ["--config.optimizer.learning_rate=1e-30"]
+    assert main([*words, *still]) == 0
+    first, second = (build.runs.read(str(home)) for home in (vae_run, tmp_path / "run"))
+    chex.assert_trees_all_close(first.params, second.params, rtol=1e-6, atol=1e-20)
+    assert main(words[:4]) == 2  # the same command without these options
+    assert "expected the config of the run" in capsys.readouterr().err
+    assert main([*words[:4], *still]) == 0  # and one that goes on needs no other run
+    assert "nothing to do: step 4 of 4 is done" in capsys.readouterr().err
+    words[3] = str(tmp_path / "other")
+    assert main([*words, "--config.net.widths=(9,)"]) == 2
+    said = capsys.readouterr().err
+    assert f"expected parameters of the model to train in {vae_run}, got" in said
+    assert "(8,), here" in said and said.count("\n") == 1
+    assert not (tmp_path / "other").exists()
 
 
 def test_evaluate_adds_log_p_by_many_draws(vae_run, capsys):

@@ -337,7 +337,7 @@ def test_evaluate_counts_the_codes_of_each_example_once(digits_dir):
     init = jax.jit(experiment.model.objective.init)
     params, memory = init(jax.random.key(0), batch)
     params = experiment.model.trained(params, memory)
-    run = runs.Run(CODES, experiment, params, 0)
+    run = runs.Run(CODES, experiment, params, 0, averaged=params)
     *_, seen = bounds.over(run, 0, batch_size=4, num=7)
     assert int(seen.terms.elbo.num) == 7
     codes = jax.jit(experiment.model.coder.codes)(params, batch)

@@ -15,6 +15,7 @@ examples:
   diffjax train experiments/ddpm_digits.py --workdir runs/digits
   diffjax train experiments/ddpm_digits.py --workdir runs/b --config.batch_size=64 \\
       --config.optimizer.learning_rate=1e-3
+  diffjax train experiments/iwae_mnist.py --workdir runs/iwae --from runs/vae_mnist
   diffjax sample runs/digits --num 64
   diffjax sample runs/digits --num 64 --steps 50 --sampler ddim
   diffjax sample runs/classes --num 64 --label 3 --guidance 2.0
@@ -67,7 +68,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
 
     if args.command == "train":
         hosts = commands.Hosts(args.coordinator, args.hosts, args.host)
-        commands.train(args.file, args.workdir, overrides, hosts)
+        commands.train(args.file, args.workdir, overrides, hosts, args.begin)
     elif args.command == "sample":
         told = {"steps": args.steps, "step": args.sampler}
         told |= {"label": args.label, "guidance": args.guidance}
@@ -122,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("file", metavar="FILE", help="Python file with get_config()")
     train.add_argument("--workdir", required=True, help="directory of the run")
+    train.add_argument(
+        "--from", dest="begin", metavar="DIR", help="begin with this run's parameters"
+    )
     train.add_argument(
         "--config.A.B", metavar="VALUE", help="set config.a.b; any number of these"
     )

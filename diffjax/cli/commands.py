@@ -21,13 +21,19 @@ class Hosts(NamedTuple):
     number: int | None
 
 
-def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> None:
+def train(
+    file: str,
+    workdir: str,
+    overrides: Sequence[str],
+    hosts: Hosts,
+    begin: str | None = None,
+) -> None:
     r"""Train a configuration, or go on with the run in `workdir`.
 
         workdir/{config.json, checkpoints/, metrics.jsonl, samples/}
 
     Args: file: Python, with get_config().  workdir: of the run.  overrides: words
-        "--config.a.b=value".  hosts: Hosts.
+        "--config.a.b=value".  hosts: Hosts.  begin: another run to begin with.
     Returns: nothing (no unit).
     """
     from diffjax import train as engine
@@ -35,7 +41,7 @@ def train(file: str, workdir: str, overrides: Sequence[str], hosts: Hosts) -> No
 
     config = configs.load(file, overrides)
     engine.connect(coordinator=hosts.coordinator, num=hosts.num, index=hosts.number)
-    training.run(config, Path(workdir))
+    training.run(config, Path(workdir), begin)
 
 
 def report(directories: Sequence[str], html: str | None) -> None:

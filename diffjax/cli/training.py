@@ -11,17 +11,21 @@ from diffjax import train as engine
 from diffjax.cli import events
 
 
-def run(config: Mapping[str, Any], workdir: Path) -> engine.State:
+def run(
+    config: Mapping[str, Any], workdir: Path, begin: str | None = None
+) -> engine.State:
     r"""Train a configuration, or go on with the run in `workdir`.
 
         workdir/{config.json, checkpoints/, metrics.jsonl, samples/}
 
-    Args: config: JSON.  workdir: of the run.
+    Args: config: JSON.  workdir: of the run.  begin: another run, whose parameters this
+        one begins with; None to begin anew.
     Returns: the trained State.
     """
     config, first = build.stages.read(config, str(workdir))
     experiment = build.experiment(config)
     memory = build.stages.memory(experiment, first)
+    params = None if begin is None else build.runs.begin(begin, experiment)
     batches: Any = build.data.batches(
         experiment.data,
         config["seed"],
@@ -41,6 +45,7 @@ def run(config: Mapping[str, Any], workdir: Path) -> engine.State:
         averages=experiment.averages,
         guard=experiment.guard,
         micro_batches=experiment.devices.micro_batches,
+        params=params,
         memory=memory,
         events=events.of_config(config, experiment, workdir),
     )

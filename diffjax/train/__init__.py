@@ -14,7 +14,8 @@ from diffjax.train.devices import Layout, connect
 from diffjax.train.dropout import dropped, masked
 from diffjax.train.evaluation import evaluation
 from diffjax.train.frozen import on_frozen
-from diffjax.train.loop import Batches, Event, Plan, train
+from diffjax.train.loop import train
+from diffjax.train.plan import Batches, Event, Plan
 from diffjax.train.state import State, init_state, stateful
 from diffjax.train.step import eval_step, example_keys, train_step
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,56 +16,11 @@ from diffjax.train.averages import Decay
 from diffjax.train.checkpoint import Keep
 from diffjax.train.devices import Layout
 from diffjax.train.guards import Guard
+from diffjax.train.plan import Batches, Event, Plan, check
 from diffjax.train.progress import Progress, progress
 from diffjax.train.state import State, init_state
 from diffjax.train.step import train_step
 from diffjax.types import Array, Batch, Objective, StatefulObjective
-
-
-class Batches(Protocol):
-    """An endless iterator of batches that knows where it is, as Grain's do.
-
-    Leaves are NumPy arrays [b, ...]: the examples p b .. (p + 1) b of the global batch
-    on process p. The position is that of the global batch, the same on every process.
-    """
-
-    def __next__(self) -> Batch:
-        """The next batch."""
-
-    def get_state(self) -> Any:
-        """The position, JSON."""
-
-    def set_state(self, state: Any) -> None:
-        """Go to a position."""
-
-
-class Plan(NamedTuple):
-    """What happens when, in steps.
-
-    steps: of the whole run.
-    log_every: steps of which one line of metrics is the mean.
-    checkpoint_every: steps between checkpoints; the last step has one anyway.
-    per_dispatch: steps handed to the devices at once; it divides all others.
-    most_skipped: so many steps skipped in a row end the run.
-    """
-
-    steps: int
-    log_every: int = 100
-    checkpoint_every: int = 1000
-    per_dispatch: int = 1
-    most_skipped: int = 20
-
-
-class Event(NamedTuple):
-    """Something to do now and then: evaluate, draw samples.
-
-    every: steps between two times; the last step has one anyway.
-    run: state -> metrics by name, or None; it must not keep the state, whose buffers
-        are used again. All processes run it.
-    """
-
-    every: int
-    run: Callable[[State], Mapping[str, Any] | None]
 
 
 def train(
@@ -81,6 +36,7 @@ def train(
     averages: Mapping[str, Decay] | None = None,
     guard: Guard | None = None,
     micro_batches: int = 1,
+    params: Any = None,
     memory: Any = None,
     events: Sequence[Event] = (),
     keep: Keep = Keep(),  # noqa: B008
@@ -97,13 +53,14 @@ def train(
         the run; all hosts see it.  plan: Plan.  config: JSON, kept with the run; with
         another one the run is refused.  layout: `devices.mesh()` if None.  averages,
         micro_batches: as for `train_step`.  guard: `guards.adaptive()` if None.
-        memory: to begin with instead of the objective's own: arrays of the same shapes,
-        such as a frozen model for `on_frozen`; a run that goes on has its own.
+        params, memory: to begin with instead of the objective's own: arrays of the same
+        shapes, such as those of another run to fine-tune, or a frozen model for
+        `on_frozen`; a run that goes on has its own.
         events: Event, each at its steps.  keep: which checkpoints.
     Returns: State.
     """
     layout = devices.mesh() if layout is None else layout
-    _check(plan, events)
+    check(plan, events)
     step = partial(
         train_step,
         objective,
@@ -123,7 +80,7 @@ def train(
         fixed = _Fixed(
             plan, layout, batches, first, writer, shown, events, keep, config or {}
         )
-        point = _start(fixed, make, last, memory)
+        point = _start(fixed, make, last, {"params": params, "memory": memory})
         if jax.process_index() == 0:
             log = stack.enter_context(metrics.opened(home, step=point.done))
             fixed = fixed._replace(log=log)
@@ -155,19 +112,32 @@ class _Point(NamedTuple):
 
 
 def _start(
-    fixed: _Fixed, make: Callable[[Batch], State], last: int | None, memory: Any
+    fixed: _Fixed,
+    make: Callable[[Batch], State],
+    last: int | None,
+    given: Mapping[str, Any],
 ) -> _Point:
     """The beginning, or where the checkpoint of step `last` is."""
     if last is None:
         state = devices.place(fixed.layout, make, fixed.first)
-        if memory is not None:
-            state = state._replace(memory=devices.put(memory, state.memory))
-        return _Point(0, state, [], {})
+        return _Point(0, _with(state, given), [], {})
     like = devices.abstract(fixed.layout, make, fixed.first)
     state, info = checkpoint.restore(fixed.writer, last, like)
     fixed.batches.set_state(info["position"])
     fixed.shown.tell(f"going on from the checkpoint of step {last}")
     return _Point(last, state, info["pending"], info["scores"])
+
+
+def _with(state: State, given: Mapping[str, Any]) -> State:
+    """What is given instead of the state's own; averages begin at the parameters."""
+    for name, tree in given.items():
+        if tree is not None:
+            found = devices.put(tree, getattr(state, name))
+            state = state._replace(**{name: found})
+    if given["params"] is None:
+        return state
+    averages = {n: devices.put(given["params"], a) for n, a in state.averages.items()}
+    return state._replace(averages=averages)
 
 
 def _loop(fixed: _Fixed, step: devices.Step, point: _Point) -> _Point:
@@ -285,16 +255,3 @@ def _next(fixed: _Fixed) -> Batch:
 
 def _kind(batch: Batch) -> dict[str, Any]:
     return {name: (leaf.shape, leaf.dtype) for name, leaf in batch.items()}
-
-
-def _check(plan: Plan, events: Sequence[Event]) -> None:
-    for name, value in {**plan._asdict(), "every": 1}.items():
-        if value < 1:
-            raise ValueError(f"expected {name} >= 1, got {value}; give a whole number")
-    spans = [plan.steps, plan.log_every, plan.checkpoint_every]
-    for span in [*spans, *(event.every for event in events)]:
-        if span < 1 or span % plan.per_dispatch:
-            raise ValueError(
-                f"expected intervals that are multiples of per_dispatch = "
-                f"{plan.per_dispatch}, got {span}; change one of them"
-            )
