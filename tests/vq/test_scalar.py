@@ -64,7 +64,8 @@ def test_the_gradient_passes_the_rounding_and_not_the_tanh(x64):
     L = np.array(LEVELS)
     half, offset = (L - 1) * 1.001 / 2, np.where(L % 2 == 0, 0.5, 0)
     want = half / np.cosh(Z[:50] + np.arctanh(offset / half)) ** 2 / (L // 2)
-    np.testing.assert_allclose(slope, want, rtol=1e-12)
+    # JAX's is 1 - tanh^2: near the ends it has the rounding of 1, not of its own size.
+    np.testing.assert_allclose(slope, want, rtol=1e-12, atol=1e-15)
 
 
 def test_extreme_vectors_are_finite():
