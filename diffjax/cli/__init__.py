@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace, overrides: Sequence[str]) -> None:
 
     if args.command == "train":
         hosts = commands.Hosts(args.coordinator, args.hosts, args.host)
-        commands.train(args.file, args.workdir, overrides, hosts, args.begin)
+        commands.train(args.file, args.workdir, overrides, hosts, begin=args.begin)
     elif args.command == "sample":
         told = {"steps": args.steps, "step": args.sampler}
         told |= {"label": args.label, "guidance": args.guidance}

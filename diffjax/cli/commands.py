@@ -26,6 +26,7 @@ def train(
     workdir: str,
     overrides: Sequence[str],
     hosts: Hosts,
+    *,
     begin: str | None = None,
 ) -> None:
     r"""Train a configuration, or go on with the run in `workdir`.
@@ -41,7 +42,7 @@ def train(
 
     config = configs.load(file, overrides)
     engine.connect(coordinator=hosts.coordinator, num=hosts.num, index=hosts.number)
-    training.run(config, Path(workdir), begin)
+    training.run(config, Path(workdir), begin=begin)
 
 
 def report(directories: Sequence[str], html: str | None) -> None:

@@ -12,7 +12,7 @@ from diffjax.cli import events
 
 
 def run(
-    config: Mapping[str, Any], workdir: Path, begin: str | None = None
+    config: Mapping[str, Any], workdir: Path, *, begin: str | None = None
 ) -> engine.State:
     r"""Train a configuration, or go on with the run in `workdir`.
 
