@@ -1,4 +1,11 @@
-"""IWAE of 50 draws on the static binarized MNIST: vae_mnist.py, trained further."""
+"""IWAE of 50 draws on the static binarized MNIST: vae_mnist.py, trained further.
+
+    diffjax train experiments/iwae_mnist.py --workdir runs/iwae_mnist --from runs/vae_mnist
+    diffjax evaluate runs/iwae_mnist --split test --importance-samples 500
+
+600 steps, XX minutes of one busy CPU core, after a run of vae_mnist.py that was stopped
+(Ctrl-C) at step 25000, after 25 minutes. Expected, of one run: XX
+"""
 
 
 def get_config():
