@@ -3,11 +3,11 @@
     diffjax train experiments/vae_mnist.py --workdir runs/vae_mnist
     diffjax evaluate runs/vae_mnist --split test --importance-samples 500
 
-36000 steps, 72 epochs: XX minutes of one busy CPU core. Looked at while it trains is the
-validation split. Expected, of one run: XX nats for -log p(x) of the 10000 test images by
-500 draws each (standard error over images XX), -ELBO XX; two dense hidden layers of 200
-reach 90.64 in 100 epochs, since they overfit. Others: pythae's README has 89.78 with one
-hidden layer of 400.
+36000 steps, 72 epochs: 35 minutes of one busy CPU core. Looked at while it trains is the
+validation split. Expected, of one run: 84.99 nats for -log p(x) of the 10000 test images
+by 500 draws each (standard error over images 0.22), -ELBO 89.37. Two dense hidden layers
+of 200 reach 90.64 in 100 epochs, since they overfit. Others: pythae's README has 89.78
+with one hidden layer of 400.
 """
 
 
