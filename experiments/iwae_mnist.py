@@ -3,8 +3,11 @@
     diffjax train experiments/iwae_mnist.py --workdir runs/iwae_mnist --from runs/vae_mnist
     diffjax evaluate runs/iwae_mnist --split test --importance-samples 500
 
-600 steps, XX minutes of one busy CPU core, after a run of vae_mnist.py that was stopped
-(Ctrl-C) at step 25000, after 25 minutes. Expected, of one run: XX
+600 steps, 14 minutes of one busy CPU core, after a run of vae_mnist.py that was stopped
+(Ctrl-C) at step 25000, after 25 minutes. Expected, of one run: 83.93 nats for -log p(x)
+of the first 4000 test images by 500 draws each (standard error over images 0.34); the
+whole of vae_mnist.py has 84.99 on all of them. -ELBO grows to 92.0: the encoder is no
+longer trained to be the posterior. Others: pythae's README has 86.82 after 3280 epochs.
 """
 
 
