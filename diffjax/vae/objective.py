@@ -184,7 +184,7 @@ def replaced(first: Objective, then: Objective, *, at: int) -> Objective:
     of which only the one in force is computed. The cheap ELBO first and a bound of many
     draws for the rest is how Burda et al. 2015 (arXiv:1509.00519), section 5.2, see
     what the second one gains. XLA:CPU is slow at gradients of convolutions inside a
-    branch: there two runs are quicker, the second beginning with the first's parameters.
+    branch: two runs are quicker there, the second begun with the first's parameters.
 
     Args: first, then: with the same parameters and metrics.  at: the first step of
         `then`, counted from 0.
