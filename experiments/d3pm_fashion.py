@@ -2,15 +2,16 @@
 
     diffjax train experiments/d3pm_fashion.py --workdir runs/d3pm_fashion
 
-1000 steps, made for a quiet machine. Expected: less than the 8.0 bits/dim of knowing
-nothing; not run to the end here.
+500 steps, 10 minutes of one busy CPU core. Expected, of one run: 4.63 bits/dim on the
+first 100 test images (standard error 0.12), where knowing nothing costs 8.0; the loss is
+still falling.
 """
 
 
 def get_config():
     return dict(
         seed=0,
-        steps=1000,
+        steps=500,
         batch_size=16,
         log_every=50,
         eval_every=500,
