@@ -14,9 +14,8 @@ os.environ["XLA_FLAGS"] = (
 # Compiling is most of what the tests cost: three times less of it without LLVM's
 # optimizations and with XLA's older emitters. Tests that compute for longer than that
 # are marked `optimized`; a newer jaxlib runs all of them as users do.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 # Programs are shared by the workers, and by the next run on this machine.
@@ -31,7 +30,7 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-QUICKLY = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] not in ("0", "false", "False")
+QUICKLY = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "0") not in ("0", "false")
 
 
 @pytest.hookimpl(wrapper=True)
