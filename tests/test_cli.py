@@ -283,6 +283,16 @@ def test_a_run_begins_with_the_parameters_of_another(vae_run, tmp_path, capsys):
     assert not (tmp_path / "other").exists()
 
 
+def test_what_is_not_installed_is_told_in_one_line(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    (tmp_path / "weights.pth").write_bytes(b"PK")
+    words = ["evaluate", str(run), "--samples", "20"]
+    assert main([*words, "--features", str(tmp_path / "weights.pth")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("diffjax: expected torch to be installed for this file")
+    assert 'pip install "torch"' in said and said.count("\n") == 1
+
+
 def test_evaluate_adds_log_p_by_many_draws(vae_run, capsys):
     """As `vae.nll` says of the parameters, the noise from (seed, i); in any batches."""
     words = ["evaluate", str(vae_run), "--num", "9", "--importance-samples", "20"]

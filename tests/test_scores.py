@@ -63,11 +63,10 @@ def test_inception_is_told_by_its_weights(digits_dir, tmp_path, monkeypatch):
     path = tmp_path / "weights.safetensors"
     save_file(inception_reference.state(), path)
     monkeypatch.setattr(inception, "SIDE", 75)
-    monkeypatch.setattr(scores, "BATCH", 8)
     monkeypatch.setattr(frechet, "distance", lambda a, b: float(a.mean.size))
     data = digits(digits_dir, "symmetric")
     data = data._replace(test=data.test._replace(num=12))
-    reference = scores.reference(data, mesh(), 10, file=str(path))
+    reference = scores.reference(data, mesh(), 10, file=str(path), batch_size=8)
     name = f"inception {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
     assert {each.features for each in reference.floor} == {name}
     assert reference.told == f"features of {name}"
@@ -101,6 +100,18 @@ def test_scores_are_those_of_the_features(digits_dir, file):
     assert found["precision"].value == pytest.approx(share.precision, abs=0.02)
     assert found["recall"].value == pytest.approx(share.recall, abs=0.02)
     assert found["Frechet"].n == 60 and found["Frechet"].split == "test"
+
+
+def test_so_many_images_at_once_as_are_told(digits_dir, tmp_path, capsys):
+    """A number that two devices cannot share is rounded up."""
+    path = tmp_path / "pixels.py"
+    path.write_text(
+        "def features(x):\n    print(len(x))\n"
+        "    return x.reshape(len(x), 64)[:, 18:26]\n"
+    )
+    data = digits(digits_dir, "symmetric")
+    scores.reference(data, mesh(), 10, file=str(path), batch_size=5)
+    assert set(capsys.readouterr().out.split()) == {"6"}
 
 
 def test_text_is_told_by_its_words():

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         print(f"diffjax: {_line(error)}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError | OSError) else 1
+        return 2 if isinstance(error, ValueError | OSError | ImportError) else 1
     return 0
 
 
@@ -137,7 +137,9 @@ def _add_train(train: argparse.ArgumentParser) -> None:
 def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("run", metavar="DIR", help="directory of the run")
     evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--batch-size", type=int, default=64)
+    evaluate.add_argument(
+        "--batch-size", type=int, default=64, help="examples at once (64)"
+    )
     evaluate.add_argument("--num", type=int, help="only the first so many examples")
     evaluate.add_argument(
         "--samples", type=int, help="so many against the data: Frechet distance, ..."
@@ -171,6 +173,6 @@ def _add_sample(sample: argparse.ArgumentParser) -> None:
 
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, ValueError | OSError | RuntimeError):
+    if isinstance(error, ValueError | OSError | RuntimeError | ImportError):
         return text
     return f"unexpected {type(error).__name__}: {text}; --debug shows where"

@@ -109,7 +109,12 @@ def reference(run: Any, wish: Wish) -> Any:
     mesh, data = run.experiment.devices.layout.mesh, run.experiment.data
     assert wish.samples is not None
     found = scores.reference(
-        data, mesh, wish.samples, file=wish.features, split=wish.split or "test"
+        data,
+        mesh,
+        wish.samples,
+        file=wish.features,
+        split=wish.split or "test",
+        batch_size=wish.batch_size,
     )
     print(found.told)
     return found

@@ -16,7 +16,6 @@ from diffjax.build.judges import Judge
 from diffjax.cli.drawing import Drawn
 from diffjax.evaluate import Record, features, frechet, kid, precision_recall, text
 
-BATCH = 256
 ROWS = 10_000
 """Features kept for the kernel distance, precision and recall; the moments see all."""
 BLOCKS, BLOCK = 5, 1000
@@ -25,6 +24,7 @@ VOCABULARY = 100_000
 """Training examples, evenly spread, whose words are known."""
 
 Scores = list[Record]
+See = Callable[[Prepared, np.ndarray], features.Seen]
 
 
 class Reference(NamedTuple):
@@ -56,7 +56,13 @@ def of_drawn(reference: Reference, data: Prepared, drawn: Drawn) -> Scores:
 
 
 def reference(
-    data: Prepared, mesh: Mesh, num: int, *, file: str | None, split: str = "test"
+    data: Prepared,
+    mesh: Mesh,
+    num: int,
+    *,
+    file: str | None,
+    split: str = "test",
+    batch_size: int = 64,
 ) -> Reference:
     r"""What so many samples of a data set are held against.
 
@@ -65,7 +71,7 @@ def reference(
     Args: data: Prepared.  mesh: the devices.  num: samples that will come.  file:
         Python (.py) with features(x [B, H, W, C] in [0, 1]) -> [B, F], or the weights
         of Inception (.safetensors, .pth); None to train a classifier.  split: name of
-        what data.test is.
+        what data.test is.  batch_size: images whose features are found at once.
     Returns: Reference.
     """
     if data.alphabet:
@@ -75,15 +81,17 @@ def reference(
             )
         return _of_text(data, num, split)
     judge = build.judges.classifier(data) if file is None else _given(file)
-    return _of_images(data, mesh, judge, num, split)
+
+    def see(shown: Prepared, x: np.ndarray) -> features.Seen:
+        placed = _placed(mesh, shown, x, batch_size)
+        return features.see(judge.features, placed, rows=ROWS)
+
+    return _of_images(data, see, judge, num, split)
 
 
 def _of_images(
-    data: Prepared, mesh: Mesh, judge: Judge, num: int, split: str
+    data: Prepared, see: See, judge: Judge, num: int, split: str
 ) -> Reference:
-    def see(shown: Prepared, x: np.ndarray) -> features.Seen:
-        return features.see(judge.features, _placed(mesh, shown, x), rows=ROWS)
-
     plain = build.data.plain(data)
     test = see(plain, build.data.read(plain, data.test, np.arange(data.test.num)))
 
@@ -137,10 +145,12 @@ def _of_text(data: Prepared, num: int, split: str) -> Reference:
     return Reference(lambda shown, x: of(x, split), floor, told)
 
 
-def _placed(mesh: Mesh, data: Prepared, x: np.ndarray) -> Iterator[Mapping[str, Any]]:
+def _placed(
+    mesh: Mesh, data: Prepared, x: np.ndarray, batch_size: int
+) -> Iterator[Mapping[str, Any]]:
     """Images in batches of one size, spread over the devices."""
     spread = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
-    size = -(-BATCH // mesh.size) * mesh.size
+    size = -(-batch_size // mesh.size) * mesh.size
     for start in range(0, len(x), size):
         part = x[start : start + size]
         places = np.minimum(np.arange(size), len(part) - 1)

@@ -11,8 +11,8 @@ from diffjax.core.bounds import bits_per_dim
 from diffjax.core.schedules import Schedule
 from diffjax.ddpm import process, times
 from diffjax.ddpm.likelihood import Decoder, discretized_decoder, prior
-from diffjax.ddpm.losses import bound_terms
-from diffjax.ddpm.objective import objective, split_net
+from diffjax.ddpm.losses import bound_term
+from diffjax.ddpm.objective import example_net, objective, split
 from diffjax.ddpm.predict import Denoise
 from diffjax.ddpm.times import History
 from diffjax.ddpm.variance import Variance, small
@@ -78,12 +78,14 @@ def importance_vlb_loss(
     Returns: [] nats per example, and the History after this batch.
     """
 
-    def terms(keys: Array, x_0: Array, x_t: Array, t: Array) -> Array:
-        x_0_hat = jax.vmap(denoise)(x_t, t)
-        options: dict[str, Any] = {"variance": variance, "decoder": decoder}
-        return bound_terms(schedule, x_0, x_0_hat, x_t, t, **options)
+    options: dict[str, Any] = {"variance": variance, "decoder": decoder}
 
-    return importance_loss(terms, schedule, rng, x_0, history, axis_name=axis_name)
+    def term(key: Array, x_0: Array, x_t: Array, t: Array) -> Array:
+        return bound_term(schedule, x_0, denoise(x_t, t), x_t, t, **options)
+
+    return importance_loss(
+        jax.vmap(term), schedule, rng, x_0, history, axis_name=axis_name
+    )
 
 
 def importance_objective(
@@ -113,10 +115,11 @@ def importance_objective(
 
     def loss(params: Params, history: History, rng: Array, batch: Batch) -> Any:
         def term(key: Array, x_0: Array, x_t: Array, t: Array) -> Array:
-            denoise, variance = split_net(masked(net, key), schedule, params)
-            one = (v[None] for v in (x_0, denoise(x_t, t), x_t, t))
-            law = decoder(variance=variance)
-            return bound_terms(schedule, *one, variance=variance, decoder=law)[0]
+            output = example_net(masked(net, key), params)(x_t, t)
+            denoise, variance = split(schedule, lambda x_t, t: output)
+            options: dict[str, Any] = {"variance": variance}
+            options["decoder"] = decoder(variance=variance)
+            return bound_term(schedule, x_0, denoise(x_t, t), x_t, t, **options)
 
         value, history = importance_loss(
             jax.vmap(term), schedule, rng, batch["x"], history, axis_name=axis_name

@@ -1,5 +1,7 @@
 """Training losses of a denoiser: the mean over a batch; weights act here only."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -131,10 +133,12 @@ def vlb_loss(
     Returns: [] nats per example.
     """
     t, x_t = noisy_batch(schedule, rng, x_0, times=times)
-    x_0_hat = jax.vmap(denoise)(x_t, t)
-    terms = bound_terms(
-        schedule, x_0, x_0_hat, x_t, t, variance=variance, decoder=decoder
-    )
+    options: dict[str, Any] = {"variance": variance, "decoder": decoder}
+
+    def term(x_0: Array, x_t: Array, t: Array) -> Array:
+        return bound_term(schedule, x_0, denoise(x_t, t), x_t, t, **options)
+
+    terms = jax.vmap(term)(x_0, x_t, t)
     at_T = jax.vmap(prior, in_axes=(None, 0, None))
     return jnp.mean(schedule.T * terms + at_T(schedule, x_0, jnp.asarray(schedule.T)))
 
@@ -161,21 +165,46 @@ def hybrid_loss(
         default `likelihood.discretized_decoder` with this variance.
     Returns: [] mean squared error plus lam bits per dimension.
     """
+    t, x_t = noisy_batch(schedule, rng, x_0, times=times)
+    options: dict[str, Any] = {"variance": variance, "lam": lam, "decoder": decoder}
+
+    def term(x_0: Array, x_t: Array, t: Array) -> Array:
+        return hybrid_term(schedule, x_0, denoise(x_t, t), x_t, t, **options)
+
+    return jnp.mean(jax.vmap(term)(x_0, x_t, t))
+
+
+def hybrid_term(
+    schedule: Schedule,
+    x_0: Array,
+    x_0_hat: Array,
+    x_t: Array,
+    t: Array,
+    *,
+    variance: Variance,
+    lam: float = 0.001,
+    decoder: Decoder | None = None,
+) -> Array:
+    r"""The hybrid loss of one example at its t.
+
+        || eps - eps_hat ||^2 / D + lam T L_{t-1} in bits/dim,    x_0_hat fixed in L
+
+    Nichol & Dhariwal 2021, eq. 16.
+
+    Args: schedule: tables [T + 1].  x_0, x_0_hat, x_t: [...].  t: integer [].
+        variance, lam, decoder: as for `hybrid_loss`.
+    Returns: [] mean squared error plus lam bits per dimension.
+    """
     if decoder is None:
         decoder = discretized_decoder(variance=variance)
-    t, x_t = noisy_batch(schedule, rng, x_0, times=times)
-    x_0_hat = jax.vmap(denoise)(x_t, t)
-    eps_of = jax.vmap(predict.eps_from_x_0, in_axes=(None, 0, 0, 0))
-    error = eps_of(schedule, x_t, x_0, t) - eps_of(schedule, x_t, x_0_hat, t)
+    eps, eps_hat = (predict.eps_from_x_0(schedule, x_t, x, t) for x in (x_0, x_0_hat))
     fixed = jax.lax.stop_gradient(x_0_hat)
-    terms = bound_terms(
-        schedule, x_0, fixed, x_t, t, variance=variance, decoder=decoder
-    )
-    vlb = bits_per_dim(schedule.T * terms, x_0[0].size)
-    return jnp.mean(mean_square(error) + lam * vlb)
+    term = bound_term(schedule, x_0, fixed, x_t, t, variance=variance, decoder=decoder)
+    vlb = bits_per_dim(schedule.T * term, x_0.size)
+    return jnp.mean(jnp.square(eps - eps_hat)) + lam * vlb
 
 
-def bound_terms(
+def bound_term(
     schedule: Schedule,
     x_0: Array,
     x_0_hat: Array,
@@ -185,38 +214,34 @@ def bound_terms(
     variance: Variance = small,
     decoder: Decoder | None = None,
 ) -> Array:
-    r"""The bound's term at each example's own t, positive when it costs.
+    r"""The bound's term of one example at its t, positive when it costs.
 
         L_{t-1} = KL( q(x_{t-1} | x_t, x_0) || p ), t >= 2;    L_0 = -log p(x_0 | x_1)
 
     Ho et al. 2020, eq. 5.
 
-    Args: schedule: tables [T + 1].  x_0, x_0_hat, x_t: [B, ...].  t: integer [B].
+    Args: schedule: tables [T + 1].  x_0, x_0_hat, x_t: [...].  t: integer [].
         variance, decoder: as for `vlb_loss`.
-    Returns: [B] nats.
+    Returns: [] nats.
     """
     decode = discretized_decoder() if decoder is None else decoder
-
-    def term(x_0: Array, x_0_hat: Array, x_t: Array, t: Array) -> Array:
-        first = -decode(schedule, x_0, x_t, x_0_hat, t)
-        if schedule.T == 1:
-            return first
-        # Both branches are differentiated, so at t = 1 the tables are read at t = 2; a
-        # network in `variance` is still asked at t, in the call it shares with x_0_hat.
-        var = jnp.where(t > 1, variance(schedule, x_t, t, t - 1), 1)
-        upper = jnp.maximum(t, 2)
-        rest = divergence(
-            schedule,
-            x_0,
-            x_0_hat,
-            x_t,
-            upper,
-            upper - 1,
-            variance=lambda schedule, x_t, t, s: var,
-        )
-        return jnp.where(t == 1, first, rest)
-
-    return jax.vmap(term)(x_0, x_0_hat, x_t, t)
+    first = -decode(schedule, x_0, x_t, x_0_hat, t)
+    if schedule.T == 1:
+        return first
+    # Both branches are differentiated, so at t = 1 the tables are read at t = 2; a
+    # network in `variance` is still asked at t, in the call it shares with x_0_hat.
+    var = jnp.where(t > 1, variance(schedule, x_t, t, t - 1), 1)
+    upper = jnp.maximum(t, 2)
+    rest = divergence(
+        schedule,
+        x_0,
+        x_0_hat,
+        x_t,
+        upper,
+        upper - 1,
+        variance=lambda schedule, x_t, t, s: var,
+    )
+    return jnp.where(t == 1, first, rest)
 
 
 def noisy_batch(

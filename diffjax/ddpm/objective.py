@@ -99,17 +99,22 @@ def hybrid_objective(
     plain = objective(net, schedule)
 
     def loss(params: Params, rng: Array, batch: Batch) -> tuple[Array, Metrics]:
-        denoise, variance = split_net(net, schedule, params)
-        value = losses.hybrid_loss(
-            denoise,
-            schedule,
-            rng,
-            batch["x"],
-            variance=variance,
-            lam=lam,
-            decoder=decoder(variance=variance),
-            times=times,
-        )
+        def term(x_0: Array, x_t: Array, t: Array) -> Array:
+            output = example_net(net, params)(x_t, t)
+            denoise, variance = split(schedule, lambda x_t, t: output)
+            return losses.hybrid_term(
+                schedule,
+                x_0,
+                denoise(x_t, t),
+                x_t,
+                t,
+                variance=variance,
+                lam=lam,
+                decoder=decoder(variance=variance),
+            )
+
+        t, x_t = losses.noisy_batch(schedule, rng, batch["x"], times=times)
+        value = jnp.mean(jax.vmap(term)(batch["x"], x_t, t))
         return value, {"loss": value}
 
     return Objective(plain.init, loss)
@@ -122,13 +127,30 @@ def split_net(
 
         [eps, u] = net(x_t, t)
 
-    Nichol & Dhariwal 2021, section 3.1. Under jit the two share one network call.
+    Nichol & Dhariwal 2021, section 3.1. Under jit the two share one network call, but
+    not its gradient: a loss is better made of `split`.
 
     Args: net: (x [B, ..., C], t [B]) -> [B, ..., 2 C].  schedule: tables [T + 1].
         params: of the net.
     Returns: denoise (data units), variance.
     """
-    f = example_net(net, params)
+    return split(schedule, example_net(net, params))
+
+
+def split(
+    schedule: Schedule, f: Callable[[Array, Array], Array]
+) -> tuple[Denoise, variances.Variance]:
+    r"""The denoiser and the variance of a function with twice the channels.
+
+        [eps, u] = f(x_t, t)
+
+    Where the output at one (x_t, t) is at hand, `lambda x_t, t: output` asks no network
+    again: XLA merges equal calls, but not the gradients of each.
+
+    Args: schedule: tables [T + 1].  f: of one example, (x_t [..., C], t []) ->
+        [..., 2 C].
+    Returns: denoise (data units), variance.
+    """
 
     def eps(x_t: Array, t: Array) -> Array:
         return jnp.split(f(x_t, t), 2, axis=-1)[0]
