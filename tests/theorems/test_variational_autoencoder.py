@@ -17,6 +17,8 @@ RNG = np.random.default_rng(0)
 D, LATENT = 7, 3
 WEIGHT, BIAS, LOG_VAR = RNG.normal(size=(D, LATENT)), RNG.normal(size=D), np.log(0.3)
 X = RNG.normal(size=(4, D)) * 2
+kl_full = jax.jit(gaussian.kl_full)
+log_evidence = jax.jit(LINEAR.log_evidence)
 
 
 def model():
@@ -40,6 +42,7 @@ def numpy_posterior(x):
     return cov @ WEIGHT.T @ (x - BIAS) / np.exp(LOG_VAR), cov
 
 
+@jax.jit
 def exact_bound(model, encoder, x):
     return LINEAR.expected_bound(model, x, *LINEAR.encoder(encoder)(x))
 
@@ -72,11 +75,11 @@ def test_t1_the_gap_of_the_bound_is_the_divergence_from_the_posterior(seed):
         elbo = exact_bound(model(), q, x).elbo
         mean, log_var = LINEAR.encoder(q)(x)
         cov = jnp.diag(jnp.exp(log_var))
-        gap = gaussian.kl_full(mean, cov, *map(jnp.asarray, numpy_posterior(x)))
+        gap = kl_full(mean, cov, *map(jnp.asarray, numpy_posterior(x)))
         np.testing.assert_allclose(numpy_evidence(x) - elbo, gap, rtol=0, atol=1e-10)
         assert gap > 0.1
         np.testing.assert_allclose(
-            LINEAR.log_evidence(model(), x), numpy_evidence(x), rtol=0, atol=1e-10
+            log_evidence(model(), x), numpy_evidence(x), rtol=0, atol=1e-10
         )
         for ours, theirs in zip(
             LINEAR.posterior(model(), x), numpy_posterior(x), strict=True
@@ -90,7 +93,7 @@ def test_t1_the_gap_closes_at_the_posterior():
     best = LINEAR.best_encoder(diagonal)
     for x in jnp.asarray(X):
         elbo = exact_bound(diagonal, best, x).elbo
-        evidence = LINEAR.log_evidence(diagonal, x)
+        evidence = log_evidence(diagonal, x)
         np.testing.assert_allclose(elbo, evidence, rtol=0, atol=1e-10)
 
 
@@ -117,9 +120,9 @@ def test_t1_in_float32():
         for x in jnp.asarray(X, jnp.float32):
             mean, log_var = LINEAR.encoder(q)(x)
             posterior = map(jnp.float32, numpy_posterior(np.asarray(x)))
-            gap = gaussian.kl_full(mean, jnp.diag(jnp.exp(log_var)), *posterior)
+            gap = kl_full(mean, jnp.diag(jnp.exp(log_var)), *posterior)
             elbo = exact_bound(model(), q, x).elbo
-            evidence = LINEAR.log_evidence(model(), x)
+            evidence = log_evidence(model(), x)
             np.testing.assert_allclose(evidence - elbo, gap, rtol=1e-4)
 
 
@@ -136,13 +139,13 @@ def test_t2_the_joint_divergence_bounds_that_of_the_data_for_gaussians():
     inference = joint(m_0, s_0, s_0 @ v.T, v @ s_0 @ v.T + np.diag(s2), v @ m_0 + c)
     evidence_cov = WEIGHT @ WEIGHT.T + np.exp(LOG_VAR) * np.eye(D)
     generative = joint(BIAS, evidence_cov, WEIGHT, np.eye(LATENT), np.zeros(LATENT))
-    total = gaussian.kl_full(*map(jnp.asarray, (*inference, *generative)))
-    modelling = gaussian.kl_full(*map(jnp.asarray, (m_0, s_0, BIAS, evidence_cov)))
+    total = kl_full(*inference, *generative)
+    modelling = kl_full(m_0, s_0, BIAS, evidence_cov)
 
     def expected(f):
         """The mean of a quadratic over N(m_0, S_0): f(m) + tr(H S) / 2."""
-        at_mean, hessian = f(jnp.asarray(m_0)), jax.hessian(f)(jnp.asarray(m_0))
-        return at_mean + 0.5 * jnp.trace(hessian @ s_0)
+        at_mean, hessian = jax.jit(lambda x: (f(x), jax.hessian(f)(x)))(m_0)
+        return at_mean + 0.5 * np.trace(hessian @ s_0)
 
     def inference_error(x):
         mean, log_var = LINEAR.encoder(q)(x)
@@ -308,6 +311,7 @@ def data_with(eigenvalues):
     return jnp.asarray(BIAS), jnp.asarray(root * np.array(eigenvalues) @ root.T)
 
 
+@jax.jit
 def mean_loss(model, encoder, mean, cov):
     """E[-ELBO] over N(mean, cov): the ELBO is quadratic in x."""
     f = lambda x: -exact_bound(model, encoder, x).elbo  # noqa: E731
@@ -322,7 +326,7 @@ def test_t13_the_linear_vae_is_ppca():
     mean, cov = data_with(EIGENVALUES)
     best = LINEAR.ppca(mean, cov, LATENT)
     q = LINEAR.best_encoder(best)
-    gradient = jax.grad(mean_loss, argnums=(0, 1))(best, q, mean, cov)
+    gradient = jax.jit(jax.grad(mean_loss, argnums=(0, 1)))(best, q, mean, cov)
     for leaf in jax.tree.leaves(gradient):
         np.testing.assert_allclose(leaf, 0, atol=1e-9)
     left = np.mean(EIGENVALUES[LATENT:])
@@ -348,12 +352,12 @@ def test_t14_latents_of_small_variance_collapse():
     def divergence(x):
         return vae.losses.grouped_kl(*LINEAR.encoder(q)(x), groups=4)
 
-    hessian = jax.hessian(divergence)(mean)
-    expected = divergence(mean) + 0.5 * jnp.einsum("gij,ij->g", hessian, cov)
+    hessian = jax.jit(jax.hessian(divergence))(mean)
+    expected = divergence(mean) + 0.5 * np.einsum("gij,ij->g", hessian, cov)
     wanted = 0.5 * np.log(np.maximum(np.array(eigenvalues[:4]) / var, 1))
     np.testing.assert_allclose(expected, wanted, rtol=0, atol=1e-12)
     assert np.all(expected[2:] == 0)
-    gradient = jax.grad(mean_loss, argnums=(0, 1))(best, q, mean, cov)
+    gradient = jax.jit(jax.grad(mean_loss, argnums=(0, 1)))(best, q, mean, cov)
     fixed = gradient[0]._replace(log_var=jnp.zeros(()))
     for leaf in jax.tree.leaves((fixed, gradient[1])):
         np.testing.assert_allclose(leaf, 0, atol=1e-9)
@@ -362,29 +366,34 @@ def test_t14_latents_of_small_variance_collapse():
 
 
 CASES = {"mid": (0.1, -2.0), "bright": (0.99, -3.0), "narrow": (0.3, -7.0)}
+LIKELIHOODS = {
+    "bernoulli": vae.bernoulli,
+    "categorical": vae.categorical,
+    "logistic": vae.discretized_logistic(),
+    "mixture": vae.logistic_mixture(levels=5),
+}
+OF_EACH = {k: jax.jit(jax.vmap(f, (0, None))) for k, f in LIKELIHOODS.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("enable_x64", [True, False])
 def test_t18_decoder_likelihoods_normalise(case, enable_x64):
     """The probabilities of all outcomes add to 1, for the callables a VAE is given."""
-    with jax.enable_x64(enable_x64):
-        mean, log_scale = map(jnp.asarray, CASES[case])
-        levels = jnp.arange(256)
-        logits = -jnp.square((levels / 127.5 - 1 - mean) * jnp.exp(-log_scale))
-        channel = jnp.array([0.3, mean, log_scale, 0.0])
-        grey = jnp.concatenate([channel[:1], jnp.tile(channel[1:], 3)])
-        colours = jnp.stack(jnp.meshgrid(*[jnp.arange(5)] * 3), axis=-1).reshape(-1, 3)
-        outcomes = {
-            "bernoulli": (vae.bernoulli, jnp.arange(2), mean * jnp.exp(-log_scale)),
-            "categorical": (vae.categorical, levels, logits),
-            "logistic": (vae.discretized_logistic(), levels, (mean, log_scale)),
-            "mixture": (vae.logistic_mixture(levels=5), colours, grey),
-        }
-        for name, (likelihood, values, decoded) in outcomes.items():
-            each = jax.vmap(likelihood, in_axes=(0, None))(values, decoded)
-            total = np.exp(np.float64(each)).sum()
-            assert abs(total - 1) < (1e-6 if enable_x64 else 1e-4), name
+    mean, log_scale = CASES[case]
+    levels = np.arange(256)
+    logits = -np.square((levels / 127.5 - 1 - mean) * np.exp(-log_scale))
+    grey = np.array([0.3, *[mean, log_scale, 0.0] * 3])
+    outcomes = {
+        "bernoulli": (np.arange(2), mean * np.exp(-log_scale)),
+        "categorical": (levels, logits),
+        "logistic": (levels, CASES[case]),
+        "mixture": (np.indices((5, 5, 5)).reshape(3, -1).T, grey),
+    }
+    for name, (values, decoded) in outcomes.items():
+        with jax.enable_x64(enable_x64):
+            each = OF_EACH[name](values, jax.tree.map(jnp.asarray, decoded))
+        total = np.exp(np.float64(each)).sum()
+        assert abs(total - 1) < (1e-6 if enable_x64 else 1e-4), name
 
 
 def test_t18_level_254_is_inside():
