@@ -1,9 +1,9 @@
 """Exact bounds of small models: every x_0 and every x_t, weighed by NumPy."""
 
+import functools
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from d3pm import tables
@@ -29,30 +29,31 @@ def expected_terms(denoise, family, points, weights, *, predict, ts=None):
     ts = list(range(T + 1)) if ts is None else ts
     every = states(K, D)
 
-    def terms(t, s, x_t):
-        logits = denoise(x_t, t)
-
-        def one(x_0):
-            return likelihood.divergence(
-                family, logits, x_0, x_t, t, s, predict=predict
-            )
-
-        return jax.vmap(one)(jnp.asarray(points))
-
-    each = jax.vmap(terms, in_axes=(None, None, 0))
-    simple = isinstance(family, tables.Table) or hasattr(family, "between")
-    if len(ts) > 20 or not simple:
-        each = jax.jit(each)  # a few steps of simple operators cost less eagerly
-
     total = []
     for s, t in itertools.pairwise(ts):
         q = np.prod(Q[t][points[:, None, :], every[None]], axis=-1)  # [N, K^D]
-        value = np.asarray(each(t, s, jnp.asarray(every))).T  # [N, K^D]
+        value = _terms(denoise, family, points, every, t, s, predict=predict)
         total.append(np.sum(weights[:, None] * q * np.where(q > 0, value, 0)))
     return np.array(total)
 
 
+@functools.partial(jax.jit, static_argnames=("denoise", "predict"))
+def _terms(denoise, family, points, every, t, s, *, predict):
+    """The divergence of every x_0 and x_t, [N, K^D]: one program for any s and t."""
+
+    def one(x_0, x_t, logits):
+        return likelihood.divergence(family, logits, x_0, x_t, t, s, predict=predict)
+
+    logits = jax.vmap(denoise, in_axes=(0, None))(every, t)
+    of_all = jax.vmap(one, in_axes=(None, 0, 0))
+    return jax.vmap(of_all, in_axes=(0, None, None))(points, every, logits)
+
+
 def expected_prior(family, points, weights, t=None):
     t = family.T if t is None else t
-    each = jax.vmap(lambda x: likelihood.prior(family, x, jnp.asarray(t)))
-    return np.sum(weights * np.asarray(each(jnp.asarray(points))))
+    return np.sum(weights * np.asarray(_priors(family, points, t)))
+
+
+@jax.jit
+def _priors(family, points, t):
+    return jax.vmap(lambda x: likelihood.prior(family, x, t))(points)

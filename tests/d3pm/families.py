@@ -31,13 +31,12 @@ def toward(law, betas=BETAS):
 
 
 def by_length(weight, K, betas=BETAS):
-    """weight(beta, |i - j|), and on the diagonal what is left; one entry at a time."""
+    """weight(beta, |i - j|), and on the diagonal what is left."""
+    lengths = np.abs(np.subtract.outer(np.arange(K), np.arange(K)))
     Q = np.zeros((len(betas), K, K))
     for t, b in enumerate(betas):
-        for i in range(K):
-            for j in range(K):
-                Q[t, i, j] = 0 if i == j else weight(b, abs(i - j))
-            Q[t, i, i] = 1 - Q[t, i].sum()
+        Q[t] = np.array([0] + [weight(b, n) for n in range(1, K)])[lengths]
+        np.fill_diagonal(Q[t], 1 - Q[t].sum(1))
     return Q
 
 

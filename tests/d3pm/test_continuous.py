@@ -1,10 +1,12 @@
 """Continuous time: closed forms against the rate form, and both against sums."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import linalg, special
 
 from d3pm import exact, tables, toys
 from diffjax.core import oracle, times
@@ -49,14 +51,15 @@ def test_the_kernel_is_the_matrix_exponential(x64):
     R = R - np.diag(np.diag(R))
     R = R - np.diag(R.sum(1))
     process = rates.rates(R, np.ones(5) / 5, integral=lambda t: 7 * t)
+    kernel = jax.jit(lambda t: rates.kernel(process, t))
     for t in (0.0, 0.01, 0.5, 1.0):
-        got = np.exp(rates.kernel(process, jnp.asarray(t)))
+        got = np.exp(kernel(t))
         np.testing.assert_allclose(got, linalg.expm(7 * t * R), atol=1e-12)
 
 
 def test_zeros_of_the_kernel_stay_zeros():
     process = towards(TO_MASK, np.eye(K)[K - 1])
-    log_q = rates.kernel(process, jnp.asarray(0.5))
+    log_q = jax.jit(lambda t: rates.kernel(process, t))(0.5)
     want = survival(0.5) * np.eye(K) + (1 - survival(0.5)) * np.eye(K)[[K - 1] * K]
     np.testing.assert_allclose(np.exp(log_q), want, atol=1e-6)
     np.testing.assert_array_equal(np.isneginf(log_q), want == 0)
@@ -65,40 +68,45 @@ def test_zeros_of_the_kernel_stay_zeros():
 @pytest.mark.parametrize("t", [0.01, 0.3, 0.9])
 def test_uniform_closed_form_is_the_rate_form(t, x64):
     process = towards(UNIFORM, np.ones(K) / K)
-    x_0, x_t = (jnp.asarray(v) for v in np.mgrid[:K, :K])
-    logits, t = network(x_t, t), jnp.asarray(t)
-    closed = continuous.uniform_cost(survival, logits, x_0, x_t, t)
-    general = rates.rate_cost(process, logits, x_0, x_t, t)
-    np.testing.assert_allclose(closed, general, rtol=1e-9)
+
+    @jax.jit
+    def both(x_0, x_t, t):
+        args = network(x_t, t), x_0, x_t, t
+        closed = continuous.uniform_cost(survival, *args)
+        return closed, rates.rate_cost(process, *args)
+
+    np.testing.assert_allclose(*both(*np.mgrid[:K, :K], t), rtol=1e-9)
 
 
 def test_uniform_cost_is_the_published_formula(x64):
     """UDLM's form, term by term; it is 0 where the network knows x_0."""
     a, slope, x_0, x_t = survival(0.4), -0.95, 2, 1
-    logits = network(jnp.asarray([x_t]), 0.4)
-    theta = K * a * np.exp(jax.nn.log_softmax(logits))[0] + 1 - a
+    logits = np.asarray(jax.jit(network)(np.array([x_t]), 0.4))
+    theta = K * a * special.softmax(logits[0]) + 1 - a
     xb = K * a * np.eye(K)[x_0] + 1 - a
     ratio = xb / xb[x_t]
     inner = np.sum(ratio * np.log(theta[x_t] / theta * ratio))
     want = slope / (K * a) * (K / xb[x_t] - K / theta[x_t] - inner)
-    args = jnp.asarray([x_0]), jnp.asarray([x_t]), jnp.asarray(0.4)
-    got = continuous.uniform_cost(survival, logits, *args)
-    np.testing.assert_allclose(got, want, rtol=1e-10)
-    certain = jnp.where(jnp.arange(K) == x_0, 0.0, -jnp.inf)[None]
-    assert abs(continuous.uniform_cost(survival, certain, *args)) < 1e-14
+    cost = jax.jit(functools.partial(continuous.uniform_cost, survival))
+    args = np.array([x_0]), np.array([x_t]), 0.4
+    np.testing.assert_allclose(cost(logits, *args), want, rtol=1e-10)
+    certain = np.where(np.arange(K) == x_0, 0.0, -np.inf)[None]
+    assert abs(cost(certain, *args)) < 1e-14
 
 
 @pytest.mark.parametrize("ratio", [rates.joint, rates.posterior_mean])
 def test_absorbing_closed_form_is_the_rate_form(ratio, x64):
     process = towards(TO_MASK, np.eye(K)[K - 1])
     denoise = predict.zero_masked(network, mask=K - 1)
-    t = jnp.asarray(0.3)
+
+    @jax.jit
+    def run(x_0, x_t, t):
+        logits = denoise(x_t, t)
+        each = rates.rate_cost(process, logits, x_0, x_t, t, ratio=ratio)
+        return each.sum(), jax.nn.log_softmax(logits)
+
     for x_0, x_t in (([0, 2], [3, 3]), ([0, 2], [0, 3]), ([1, 2], [1, 2])):
-        logits = denoise(jnp.asarray(x_t), t)
-        got = rates.rate_cost(
-            process, logits, jnp.asarray(x_0), jnp.asarray(x_t), t, ratio=ratio
-        ).sum()
-        log_p = jax.nn.log_softmax(logits)
+        got, log_p = map(np.asarray, run(np.array(x_0), np.array(x_t), 0.3))
         weight = 0.95 / (1 - survival(0.3))
         want = -sum(weight * log_p[i, x_0[i]] for i in range(2) if x_t[i] == K - 1)
         np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-14)
@@ -124,13 +132,11 @@ def test_the_bound_of_the_oracle_is_the_entropy(make, ratio, x64):
             cost = rates.rate_cost(process, denoise(x_t, t), x_0, x_t, t, ratio=ratio)
             return jnp.exp(log_q[x_0[0], x_t[0]]) * cost[0]
 
-        x_0, x_t = (jnp.asarray(v).reshape(-1, 1) for v in np.mgrid[:3, :K])
-        return jnp.sum(jnp.asarray(P)[x_0[:, 0]] * jax.vmap(one)(x_0, x_t))
+        x_0, x_t = np.mgrid[:3, :K].reshape(2, -1, 1)
+        return jnp.sum(P[x_0[:, 0]] * jax.vmap(one)(x_0, x_t)), log_q
 
-    total = sum(
-        w * expected(jnp.asarray(t)) for t, w in zip(TIMES, TIME_WEIGHTS, strict=True)
-    )
-    rows = np.exp(rates.kernel(process, jnp.asarray(1.0)))
+    total = sum(w * expected(t)[0] for t, w in zip(TIMES, TIME_WEIGHTS, strict=True))
+    rows = np.exp(expected(1.0)[1])
     to_prior = P @ np.sum(rows * np.log(rows * K), axis=1)
     q_1 = P @ rows
     want = exact.entropy(P) + np.sum(q_1 * np.log(q_1 * K)) - to_prior
@@ -157,20 +163,18 @@ def test_discrete_bounds_converge_to_it_as_one_over_T(x64):
             predict=predict.joint,
         ).sum()
 
+    @jax.jit
+    def cost(x_t, t):
+        logits = fixed(x_t, t)
+        return continuous.uniform_cost(survival, logits, x_0[0], x_t, t)
+
     def continuous_bound():
         total = 0
         for t, w in zip(TIMES, TIME_WEIGHTS, strict=True):
             a = survival(t)
             for x_t in range(K):
                 q = a * (x_t == 1) + (1 - a) / K
-                cost = continuous.uniform_cost(
-                    survival,
-                    fixed(jnp.asarray([x_t]), t),
-                    jnp.asarray([1]),
-                    jnp.asarray([x_t]),
-                    jnp.asarray(t),
-                )
-                total += w * q * cost
+                total += w * q * float(cost(np.array([x_t]), t)[0])
         return total
 
     limit = continuous_bound()
@@ -203,9 +207,13 @@ def test_absorbing_loss_is_the_entropy_for_the_oracle():
 
 def test_losses_agree_with_each_other():
     process = towards(UNIFORM, np.ones(K) / K)
-    x_0 = jnp.broadcast_to(jnp.asarray([1, 0]), (4096, 2))
-    a = continuous.uniform_loss(network, survival, jax.random.key(0), x_0, K=K)
-    b = rates.rate_loss(network, process, jax.random.key(0), x_0)
+
+    @jax.jit
+    def both(*args):
+        closed = continuous.uniform_loss(network, survival, *args, K=K)
+        return closed, rates.rate_loss(network, process, *args)
+
+    a, b = both(jax.random.key(0), np.broadcast_to([1, 0], (4096, 2)))
     np.testing.assert_allclose(a, b, rtol=1e-3)  # the same t, the same noise
 
 
@@ -233,7 +241,7 @@ def test_values_and_gradients_are_finite_at_the_ends(alpha):
         )
         return masked + uniform
 
-    value, slope = jax.value_and_grad(total)(0.7)
+    value, slope = jax.jit(jax.value_and_grad(total))(0.7)
     assert np.isfinite(value) and np.isfinite(slope)
 
 

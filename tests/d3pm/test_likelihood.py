@@ -11,7 +11,7 @@ from diffjax.d3pm import likelihood, predict, transitions
 from diffjax.d3pm.likelihood import bound
 
 T, K = 5, 4
-POINTS = jnp.asarray([[0, 1, 2], [0, 0, 1], [2, 1, 0]])
+POINTS = np.array([[0, 1, 2], [0, 0, 1], [2, 1, 0]])
 
 
 # Families of one shape share a program: they are arguments, not constants.
@@ -48,8 +48,8 @@ def test_every_term_has_the_exact_mean(law, parameterization, ts, x64):
     """4000 draws of each term against its expectation over every x_t."""
     family, num = law(T, K), 4000
     x_0 = POINTS[1]
-    batch = jnp.broadcast_to(x_0, (num, 3))
-    grid = jnp.asarray(ts)
+    batch = np.broadcast_to(x_0, (num, 3))
+    grid = np.array(ts)
     got = jitted(
         masked_network,
         family,
@@ -62,7 +62,7 @@ def test_every_term_has_the_exact_mean(law, parameterization, ts, x64):
     want = exact.expected_terms(
         masked_network,
         family,
-        np.asarray(x_0)[None],
+        x_0[None],
         np.ones(1),
         predict=parameterization,
         ts=ts[::-1],
@@ -70,7 +70,7 @@ def test_every_term_has_the_exact_mean(law, parameterization, ts, x64):
     error = terms.std(0) / np.sqrt(num) + 1e-12
     assert terms.shape == (num, len(want))
     assert (np.abs(terms.mean(0) - want) < 5 * error).all()
-    want_prior = exact.expected_prior(family, np.asarray(x_0)[None], np.ones(1))
+    want_prior = exact.expected_prior(family, x_0[None], np.ones(1))
     np.testing.assert_allclose(got.prior, want_prior, rtol=1e-10, atol=1e-14)
 
 
@@ -83,18 +83,18 @@ def test_reconstruction_is_the_first_step_under_the_parameterization(x64):
     # p(x_0 | x_1) = p(x_0) Q[x_0, x_1] / sum_k p(k) Q[k, x_1]
     log_p = np.log(p[x_0] * Q[x_0] / (p @ Q))
     want = np.sum(Q[x_0] * log_p)
-    got = bound(
-        lambda x_t, t: jnp.broadcast_to(jnp.log(p), (1, K)),
+    got = jitted(
+        lambda x_t, t: jnp.log(p)[None],
         family,
         jax.random.key(0),
-        jnp.full((20_000, 1), x_0),
+        np.full((20_000, 1), x_0),
     )
     mean, error = np.mean(got.reconstruction), np.std(got.reconstruction) / 141
     assert abs(mean - want) < 4 * error
 
 
 def test_prior_of_absorbing_is_infinite_unless_all_is_masked():
-    data = jnp.asarray([[0, 1]])
+    data = np.array([[0, 1]])
     for betas, finite in (([0.3, 0.5], False), ([0.3, 1.0], True)):
         family = transitions.absorbing(betas, K, mask=K - 1)
         got = jitted(network, family, jax.random.key(0), data)
@@ -105,7 +105,7 @@ def test_prior_of_absorbing_is_infinite_unless_all_is_masked():
 def test_prior_is_not_forgotten(x64):
     """A short uniform chain: KL(q(x_T | x_0) || uniform), by hand."""
     family = transitions.uniform([0.5], K)
-    got = bound(network, family, jax.random.key(0), jnp.asarray([[0, 1]]))
+    got = jitted(network, family, jax.random.key(0), np.array([[0, 1]]))
     q = np.array([0.5 + 0.125, 0.125, 0.125, 0.125])
     np.testing.assert_allclose(got.prior, 2 * np.sum(q * np.log(q * K)), rtol=1e-6)
     np.testing.assert_allclose(got.elbo, got.reconstruction - got.prior)
@@ -130,7 +130,7 @@ def test_one_program_for_every_grid_of_a_length():
         return bound(network, family, jax.random.key(0), POINTS, ts=ts).elbo
 
     for ts in ([20, 10, 0], [20, 5, 0], [7, 3, 0]):
-        assert np.isfinite(run(jnp.asarray(ts))).all()
+        assert np.isfinite(run(np.array(ts))).all()
     assert len(traces) == 1
 
 
@@ -182,7 +182,7 @@ def test_bad_input_is_named():
 
 def test_under_jit_a_bad_token_gives_nan():
     family = transitions.uniform([0.1, 0.2], K)
-    bad = jnp.asarray([[0, 1], [0, 4], [-1, 2]])
+    bad = np.array([[0, 1], [0, 4], [-1, 2]])
     elbo = jitted(network, family, jax.random.key(0), bad).elbo
     np.testing.assert_array_equal(np.isnan(elbo), [False, True, True])
 
@@ -190,5 +190,5 @@ def test_under_jit_a_bad_token_gives_nan():
 def test_oracle_bound_in_float32_has_no_nan():
     family = transitions.absorbing([0.2, 0.5, 1.0], K, mask=K - 1)
     denoise = oracle.discrete_denoiser(POINTS, family)
-    got = bound(denoise, family, jax.random.key(0), POINTS)
+    got = jitted(denoise, family, jax.random.key(0), POINTS)
     assert np.isfinite(got.elbo).all()

@@ -30,6 +30,7 @@ FAMILY = transitions.absorbing(1 / np.arange(8, 0, -1), K, mask=K - 1)
 GUIDE = functools.partial(predict.zero_masked, mask=K - 1)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def batch(rng, num=256):
     index = jax.random.choice(rng, 5, (num,), p=jnp.asarray(toys.WEIGHTS))
     return {"x": toys.POINTS[index]}
@@ -60,7 +61,8 @@ def test_training_reaches_the_bound_of_the_oracle():
     ).sum()
     assert values[0] > 1.5 * best
     assert best - 0.1 < reached < 1.1 * best
-    x = sampler(Table(), FAMILY, (3,), guide=GUIDE)(params, jax.random.key(5), 2000)
+    draw = jax.jit(sampler(Table(), FAMILY, (3,), guide=GUIDE), static_argnums=2)
+    x = draw(params, jax.random.key(5), 2000)
     law = toys.data_law()
     assert law[np.ravel_multi_index(tuple(np.asarray(x).T), (K,) * 3)].mean() > 0.1
 
@@ -72,9 +74,14 @@ def test_loss_and_metrics(loss):
     model = d3pm.objective(Table(), FAMILY, loss=loss, guide=GUIDE)
     data = batch(jax.random.key(0), 16)
     params = model.init(jax.random.key(1), data)
-    value, metrics = model.loss(params, jax.random.key(2), data)
-    denoise = GUIDE(example_net(Table(), params))
-    want = loss(denoise, FAMILY, jax.random.key(2), data["x"])
+
+    @jax.jit
+    def run(params, rng, data):
+        denoise = GUIDE(example_net(Table(), params))
+        want = loss(denoise, FAMILY, rng, data["x"])
+        return model.loss(params, rng, data), want
+
+    (value, metrics), want = run(params, jax.random.key(2), data)
     np.testing.assert_allclose(value, want, rtol=1e-6)
     assert set(metrics) == {"loss", "bits_per_dim"}
     np.testing.assert_allclose(metrics["bits_per_dim"], value / 3 / np.log(2))

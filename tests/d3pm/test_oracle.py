@@ -1,10 +1,13 @@
 """The discrete oracles against sums over the data set, written as loops."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from d3pm import tables
+from d3pm import exact, tables
 from diffjax.core import oracle
 from diffjax.d3pm import predict
 
@@ -23,17 +26,24 @@ def brute(Q, x_t, *, leave_out):
     return None if (p.sum(-1) == 0).any() else p / p.sum(-1, keepdims=True)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def beliefs(make, family, x_t, t):
+    """What an oracle says of each of several x_t, its data weighed."""
+    denoise = make(POINTS, family, log_weights=jnp.log(WEIGHTS))
+    return jax.vmap(denoise, in_axes=(0, None))(x_t, t)
+
+
 @pytest.mark.parametrize("law", tables.LAWS)
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_oracle_is_bayes_rule(law, leave_out, x64):
     family = law(T, K)
     make = oracle.discrete_leave_one_out if leave_out else oracle.discrete_denoiser
-    denoise = make(jnp.asarray(POINTS), family, log_weights=jnp.log(WEIGHTS))
+    Q, every = tables.products(family)[0], exact.states(K, D)
     checked = 0
     for t in (1, 2, 3):
-        for x_t in np.ndindex(*(K,) * D):
-            want = brute(tables.products(family)[0, t], x_t, leave_out=leave_out)
-            got = np.exp(denoise(jnp.asarray(x_t), jnp.asarray(t)))
+        each = np.exp(beliefs(make, family, every, t))
+        for x_t, got in zip(every, each, strict=True):
+            want = brute(Q[t], x_t, leave_out=leave_out)
             np.testing.assert_allclose(got.sum(-1), 1, rtol=1e-12)
             if want is not None:
                 np.testing.assert_allclose(got, want, atol=1e-12)
@@ -44,33 +54,36 @@ def test_oracle_is_bayes_rule(law, leave_out, x64):
 @pytest.mark.parametrize("law", [tables.uniform, tables.marginal])
 def test_the_two_targets_are_related_by_one_likelihood(law, x64):
     family = law(T, K)
-    args = jnp.asarray(POINTS), family
-    full, alone = oracle.discrete_denoiser(*args), oracle.discrete_leave_one_out(*args)
-    x_t, t = jnp.asarray([3, 1, 0]), jnp.asarray(2)
-    np.testing.assert_allclose(
-        np.exp(predict.full_posterior(family, alone(x_t, t), x_t, t)),
-        np.exp(full(x_t, t)),
-        atol=1e-12,
-    )
+
+    @jax.jit
+    def both(x_t, t):
+        full = oracle.discrete_denoiser(POINTS, family)
+        alone = oracle.discrete_leave_one_out(POINTS, family)
+        again = predict.full_posterior(family, alone(x_t, t), x_t, t)
+        return jnp.exp(again), jnp.exp(full(x_t, t))
+
+    np.testing.assert_allclose(*both(np.array([3, 1, 0]), 2), atol=1e-12)
 
 
 def test_impossible_evidence_leaves_the_data_law(x64):
     family = tables.absorbing(T, K)
-    denoise = oracle.discrete_denoiser(
-        jnp.asarray(POINTS), family, log_weights=jnp.log(WEIGHTS)
-    )
-    p = np.exp(denoise(jnp.asarray([1, 2, 0]), jnp.asarray(1)))
+    x_t = np.array([[1, 2, 0]])
+    p = np.exp(beliefs(oracle.discrete_denoiser, family, x_t, 1))[0]
     want = [[WEIGHTS[POINTS[:, i] == k].sum() for k in range(K)] for i in range(D)]
     np.testing.assert_allclose(p, want, atol=1e-12)
 
 
 def test_images_have_the_same_oracle(x64):
     family = tables.uniform(T, K)
-    flat, square = jnp.asarray(POINTS), jnp.asarray(POINTS)[:, None, :, None]
-    x_t, t = jnp.asarray([3, 1, 0]), jnp.asarray(2)
+    square = POINTS[:, None, :, None]
     for make in (oracle.discrete_denoiser, oracle.discrete_leave_one_out):
-        a, b = make(flat, family)(x_t, t), make(square, family)(x_t[None, :, None], t)
-        np.testing.assert_allclose(a, b[0, :, 0], atol=1e-12)
+
+        @jax.jit
+        def both(x_t, t, make=make):
+            b = make(square, family)(x_t[None, :, None], t)
+            return make(POINTS, family)(x_t, t), b[0, :, 0]
+
+        np.testing.assert_allclose(*both(np.array([3, 1, 0]), 2), atol=1e-12)
 
 
 def test_weights_of_the_wrong_shape():

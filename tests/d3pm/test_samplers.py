@@ -39,7 +39,7 @@ PREDICT_MEAN = predict.posterior_mean
 def test_one_token_has_the_law_of_the_data_on_any_grid(law, ts, parameterization):
     """Exact at any skip, but for how far q(x_T) is from the prior it starts from."""
     family = law(6, K)
-    x = draw_one(family, jax.random.key(1), jnp.asarray(ts), predict=parameterization)
+    x = draw_one(family, jax.random.key(1), np.array(ts), predict=parameterization)
     want = reached(family, ts)
     assert tables.p_value(counts(x), want) > 1e-4
 
@@ -59,16 +59,20 @@ def test_reverse_steps_have_the_law_of_the_posterior():
     """One step at a time: x_s against p(x_s | x_t), for every x_t."""
     family = tables.banded(5, K)
     logits = jnp.asarray([[0.3, -1.0, 2.0, 0.1]])
-    for x_t in range(K):
-        x = jnp.full((NUM, 1), x_t)
-        noise = jax.random.gumbel(jax.random.key(x_t), (NUM, 1, K), mode="high")
+
+    @jax.jit
+    def run(x_t, rng):
+        noise = jax.random.gumbel(rng, (NUM, 1, K), mode="high")
         step = jax.vmap(
-            lambda x, g: samplers.ancestral(
-                lambda x, t: logits, family, x, 3, 2, g, None
+            lambda g: samplers.ancestral(
+                lambda x, t: logits, family, x_t, 3, 2, g, None
             )[0]
         )
-        want = np.exp(predict.joint(family, logits, jnp.asarray([x_t]), 3))[0]
-        assert tables.p_value(counts(step(x, noise)), want) > 1e-4
+        return step(noise), predict.joint(family, logits, x_t, 3)[0]
+
+    for x_t in range(K):
+        x, log_p = run(np.array([x_t]), jax.random.key(x_t))
+        assert tables.p_value(counts(x), np.exp(log_p)) > 1e-4
 
 
 def total_variation(x):
@@ -87,30 +91,32 @@ def test_several_tokens_approach_the_law_as_T_grows():
 def test_argmax_last_takes_the_likeliest():
     family = absorbing(1)
     logits = jnp.asarray([[0.1, 0.3, 0.2, -jnp.inf]])
-    x = sample(
-        lambda x, t: logits,
-        family,
-        jax.random.key(0),
-        (100, 1),
-        step=samplers.argmax_last(),
-    )
+    step = samplers.argmax_last()
+    x = jax.jit(
+        lambda rng: sample(lambda x, t: logits, family, rng, (100, 1), step=step)
+    )(jax.random.key(0))
     assert (np.asarray(x) == 1).all()
 
 
 def test_trajectory_returns_the_same_samples():
-    family = absorbing(6)
-    args = three_tokens(family), family, jax.random.key(0), (20, 3)
-    end, records = samplers.trajectory(*args, every=2)
-    np.testing.assert_array_equal(end, sample(*args))
+    @jax.jit
+    def run(family, rng):
+        args = three_tokens(family), family, rng, (20, 3)
+        return samplers.trajectory(*args, every=2), sample(*args)
+
+    (end, records), samples = run(absorbing(6), jax.random.key(0))
+    np.testing.assert_array_equal(end, samples)
     assert records.shape == (20, 3, 3)
     assert (records[:, 0] == K - 1).all()
 
 
 def test_a_batch_may_be_cut():
-    family = absorbing(6)
-    keys = chain.example_keys(jax.random.key(0), 6)
-    whole = sample(three_tokens(family), family, jax.random.key(0), (6, 3))
-    part = sample(three_tokens(family), family, keys[2:4], (2, 3))
+    @jax.jit
+    def run(family, rng):
+        args, keys = (three_tokens(family), family), chain.example_keys(rng, 6)
+        return sample(*args, rng, (6, 3)), sample(*args, keys[2:4], (2, 3))
+
+    whole, part = run(absorbing(6), jax.random.key(0))
     np.testing.assert_array_equal(part, whole[2:4])
 
 
@@ -123,19 +129,23 @@ def test_infilling_keeps_what_is_known(name):
         "remasking": unmasking.remasking(0.8),
         "confidence": unmasking.confidence(),
     }[name]
-    known = jnp.asarray([[1, 0, 0]] * 8)
-    x = sample(
-        three_tokens(family),
-        family,
-        jax.random.key(0),
-        (8, 3),
-        step=step,
-        draw=unmasking.keys if name == "reveal" else None,
-        known=known,
-        known_mask=jnp.asarray([True, False, False]),
-        length_mask=jnp.asarray([[True, True, i % 2 == 0] for i in range(8)]),
-        pad=2,
-    )
+
+    @jax.jit
+    def run(rng):
+        return sample(
+            three_tokens(family),
+            family,
+            rng,
+            (8, 3),
+            step=step,
+            draw=unmasking.keys if name == "reveal" else None,
+            known=np.array([[1, 0, 0]] * 8),
+            known_mask=np.array([True, False, False]),
+            length_mask=np.array([[True, True, i % 2 == 0] for i in range(8)]),
+            pad=2,
+        )
+
+    x = np.asarray(run(jax.random.key(0)))
     assert (x[:, 0] == 1).all() and (x[1::2, 2] == 2).all()
     assert (x != K - 1).all()
 
@@ -170,7 +180,7 @@ def test_one_program_for_every_grid_of_a_length():
         return sample(one_token(family), family, jax.random.key(0), (4, 1), ts=ts)
 
     for ts in ([20, 10, 0], [20, 5, 0], [7, 3, 0]):
-        run(jnp.asarray(ts))
+        run(np.array(ts))
     assert len(traces) == 1
 
 
@@ -190,7 +200,7 @@ def test_the_program_does_not_grow_with_T():
 def test_bad_input_is_named():
     family = absorbing(3)
     args = three_tokens(family), family, jax.random.key(0), (2, 3)
-    known, mask = jnp.zeros((2, 3), jnp.int32), jnp.ones((2, 3), bool)
+    known, mask = np.zeros((2, 3), np.int32), np.ones((2, 3), bool)
     for sampler in (sample, unmasking.first_hitting):
         run = functools.partial(sampler, *args)
         with pytest.raises(ValueError, match="expected known_mask of shape"):

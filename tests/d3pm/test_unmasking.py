@@ -1,5 +1,7 @@
 """Which masked tokens to show, and when: each sampler in law."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,9 @@ def test_first_hitting_is_exact_and_makes_few_calls():
     x = draw_three(family, jax.random.key(0), sampler=unmasking.first_hitting)
     assert tables.p_value(counts(x), data_law()) > 1e-4
     denoise = counting(three_tokens(family))
-    unmasking.first_hitting(denoise, family, jax.random.key(0), (1, 3))
+    jax.jit(lambda rng: unmasking.first_hitting(denoise, family, rng, (1, 3)))(
+        jax.random.key(0)
+    )
     jax.effects_barrier()
     assert len(calls) == 3
 
@@ -72,21 +76,27 @@ def test_remasking_keeps_the_law_and_mends():
     one, law = jnp.arange(3)[:, None], np.array([0.1, 0.6, 0.3, 0.0])
     denoise = oracle.discrete_denoiser(one, family, log_weights=jnp.log(law[:3]))
     for strength in (0.5, 1.0):
-        x = sample(
-            denoise,
-            family,
-            jax.random.key(3),
-            (NUM, 1),
-            step=unmasking.remasking(strength),
+        step = unmasking.remasking(strength)
+        draw = jax.jit(
+            lambda rng, step=step: sample(denoise, family, rng, (NUM, 1), step=step)
         )
+        x = draw(jax.random.key(3))
         assert tables.p_value(counts(x), law) > 1e-4
-    never = unmasking.remasking(0.0)
-    family = absorbing(6)
-    same = [
-        sample(three_tokens(family), family, jax.random.key(0), (50, 3), step=step)
-        for step in (never, samplers.ancestral)
-    ]
-    np.testing.assert_array_equal(*same)
+    steps = unmasking.remasking(0.0), samplers.ancestral
+
+    @jax.jit
+    def same(family, rng):
+        args = three_tokens(family), family, rng, (50, 3)
+        return [sample(*args, step=step) for step in steps]
+
+    np.testing.assert_array_equal(*same(absorbing(6), jax.random.key(0)))
+
+
+path_of = jax.jit(
+    functools.partial(samplers.trajectory, every=1),
+    static_argnums=(0, 3),
+    static_argnames="step",
+)
 
 
 def test_confidence_shows_the_surest_first():
@@ -97,14 +107,8 @@ def test_confidence_shows_the_surest_first():
         surer = jnp.asarray([1.0, 5.0, 3.0])
         return jnp.stack([surer, 0 * surer, 0 * surer, 0 * surer], axis=-1)
 
-    end, path = samplers.trajectory(
-        denoise,
-        family,
-        jax.random.key(0),
-        (200, 3),
-        every=1,
-        step=unmasking.confidence(),
-    )
+    step = unmasking.confidence()
+    end, path = path_of(denoise, family, jax.random.key(0), (200, 3), step=step)
     shown = np.asarray(path) != K - 1
     np.testing.assert_array_equal(shown.sum(-1), np.tile([0, 1, 2], (200, 1)))
     assert (np.asarray(end) != K - 1).all()
@@ -114,13 +118,8 @@ def test_confidence_shows_the_surest_first():
 
 def test_confidence_order_is_random_at_a_high_temperature():
     family = absorbing(3)
-    _, path = samplers.trajectory(
-        lambda x, t: jnp.zeros((3, K)),
-        family,
-        jax.random.key(0),
-        (6000, 3),
-        every=1,
-        step=unmasking.confidence(temperature=100.0),
-    )
+    args = family, jax.random.key(0), (6000, 3)
+    step = unmasking.confidence(temperature=100.0)
+    _, path = path_of(lambda x, t: jnp.zeros((3, K)), *args, step=step)
     first = (np.asarray(path)[:, 1] != K - 1).argmax(-1)
     assert tables.p_value(np.bincount(first, minlength=3), np.ones(3) / 3) > 1e-4

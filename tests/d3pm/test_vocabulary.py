@@ -16,17 +16,25 @@ def test_log_prob_is_that_of_one_piece(monkeypatch):
     monkeypatch.setattr(vocabulary, "BLOCK", 64)
     logits = jax.random.normal(jax.random.key(0), (5, 12, 16)) * 3
     x = jax.random.randint(jax.random.key(1), (5, 12), 0, 15)
-    got = vocabulary.log_prob(x, logits)
-    np.testing.assert_allclose(jnp.sum(got), categorical.log_prob(x, logits), rtol=1e-6)
-    without = logits.at[..., 15].set(-jnp.inf)
-    np.testing.assert_allclose(
-        vocabulary.log_prob(x, logits, impossible=15),
-        vocabulary.log_prob(x, without),
-        rtol=1e-6,
-    )
-    a = jax.grad(lambda v: jnp.sum(vocabulary.log_prob(x, v)))(logits)
-    b = jax.grad(lambda v: categorical.log_prob(x, v))(logits)
-    np.testing.assert_allclose(a, b, atol=1e-6)
+
+    def in_blocks(logits):
+        return jnp.sum(vocabulary.log_prob(x, logits))
+
+    def whole(logits):
+        return categorical.log_prob(x, logits)
+
+    @jax.jit
+    def run(logits):
+        without = logits.at[..., 15].set(-jnp.inf)
+        impossible = vocabulary.log_prob(x, logits, impossible=15)
+        values = in_blocks(logits), whole(logits)
+        slopes = jax.grad(in_blocks)(logits), jax.grad(whole)(logits)
+        return values, (impossible, vocabulary.log_prob(x, without)), slopes
+
+    values, possible, slopes = run(logits)
+    np.testing.assert_allclose(*values, rtol=1e-6)
+    np.testing.assert_allclose(*possible, rtol=1e-6)
+    np.testing.assert_allclose(*slopes, atol=1e-6)
 
 
 def test_log_prob_of_bfloat16_is_reduced_in_float32():
