@@ -1,5 +1,7 @@
 """The losses of an autoencoder against NumPy, finite differences and counting."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,13 @@ def numpy_error(codes):
 CODES = X @ ENC.T
 
 
+def on(x, loss, **options):
+    """A loss of the linear autoencoder on a batch, as one program."""
+    return jax.jit(lambda x: loss(encode, decode, KEY, x, **options))(x)
+
+
 def test_the_plain_loss_is_the_mean_over_examples_of_a_sum(x64):
-    loss = ae.reconstruction_loss(encode, decode, KEY, jnp.asarray(X))
+    loss = on(X, ae.reconstruction_loss)
     np.testing.assert_allclose(loss, numpy_error(CODES).mean(), rtol=1e-12)
 
 
@@ -42,28 +49,28 @@ def test_the_categorical_loss_is_the_cross_entropy_of_the_lecture(x64):
     logits = RNG.normal(size=(4, 256))
     x = np.array([0, 255, 17, 3], np.uint8)
     lecture = -np.sum(np.eye(256)[x] * special.log_softmax(logits, axis=1))
-    value = ae.cross_entropy(jnp.asarray(x), jnp.asarray(logits))
+    value = jax.jit(ae.cross_entropy)(x, logits)
     np.testing.assert_allclose(value, lecture, rtol=1e-12)
-    loss = ae.reconstruction_loss(
-        lambda x: x.astype(float)[:1],
-        lambda code: jnp.asarray(logits),
-        KEY,
-        jnp.asarray(x)[None],
-        error=ae.cross_entropy,
-    )
+
+    @jax.jit
+    def loss_of(x):
+        nets = lambda x: x.astype(float)[:1], lambda code: jnp.asarray(logits)  # noqa: E731
+        return ae.reconstruction_loss(*nets, KEY, x, error=ae.cross_entropy)
+
+    loss = loss_of(x[None])
     np.testing.assert_allclose(loss, lecture, rtol=1e-12)
+
+
+cross_entropy = jax.jit(jax.value_and_grad(ae.cross_entropy, argnums=1))
+kl_sparsity = jax.jit(jax.value_and_grad(partial(ae.kl_sparsity, rho=0.05)))
 
 
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 def test_extreme_logits_stay_finite(logit):
-    x, logits = jnp.array([0, 2]), jnp.full((2, 3), logit).at[:, 0].set(0)
-    value, gradient = jax.value_and_grad(ae.cross_entropy, argnums=1)(x, logits)
+    logits = np.float32([[0, logit, logit]] * 2)
+    value, gradient = cross_entropy(np.array([0, 2]), logits)
     assert np.isfinite(value) and np.isfinite(gradient).all()
-
-    def sparsity(logits):
-        return ae.kl_sparsity(logits, rho=0.05)
-
-    value, gradient = jax.value_and_grad(sparsity)(jnp.full((4, 2), logit))
+    value, gradient = kl_sparsity(np.full((4, 2), logit, np.float32))
     expected = 2 * (0.05 * np.log(0.05) + 0.95 * np.log(0.95))
     expected += 2 * 1e4 * (0.05 if logit < 0 else 0.95)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
@@ -71,7 +78,7 @@ def test_extreme_logits_stay_finite(logit):
 
 
 def test_the_l1_penalty(x64):
-    loss = ae.l1_loss(encode, decode, KEY, jnp.asarray(X), lam=0.3)
+    loss = on(X, ae.l1_loss, lam=0.3)
     wanted = numpy_error(CODES).mean() + 0.3 * np.abs(CODES).sum(1).mean()
     np.testing.assert_allclose(loss, wanted, rtol=1e-12)
 
@@ -83,73 +90,75 @@ def test_the_kl_penalty(x64):
     divergence = special.rel_entr(0.1, share) + special.rel_entr(0.9, 1 - share)
     wanted = numpy_error(h).mean() + 0.7 * divergence.sum()
     for x in (X, np.tile(X, (8, 1))):
-        loss = ae.kl_sparse_loss(encode, decode, KEY, jnp.asarray(x), lam=0.7, rho=0.1)
+        loss = on(x, ae.kl_sparse_loss, lam=0.7, rho=0.1)
         np.testing.assert_allclose(loss, wanted, rtol=1e-12)
-    at_rho = jnp.full((4, 3), special.logit(0.05))
-    np.testing.assert_allclose(ae.kl_sparsity(at_rho, rho=0.05), 0, atol=1e-12)
+    divergence, _ = kl_sparsity(np.full((4, 3), special.logit(0.05)))
+    np.testing.assert_allclose(divergence, 0, atol=1e-12)
 
 
 def test_the_mean_activity_is_over_all_devices(x64):
     """Two devices with half the batch each say what one says of it all."""
 
-    def penalty(logits, axis_name=None):
-        return ae.kl_sparsity(logits, rho=0.05, axis_name=axis_name)
-
-    logits = jnp.asarray(CODES * 3)
-    whole, gradient = jax.value_and_grad(penalty)(logits)
+    penalty = partial(ae.kl_sparsity, rho=0.05, axis_name="devices")
+    logits = CODES * 3
+    whole, gradient = kl_sparsity(logits)
 
     def shard(logits):
-        value, gradient = jax.value_and_grad(penalty)(logits, "devices")
+        value, gradient = jax.value_and_grad(penalty)(logits)
         return value, gradient / 2  # as train's mean over devices does
 
     parts, gradients = jax.pmap(shard, axis_name="devices")(logits.reshape(2, 3, 3))
     np.testing.assert_allclose(parts, whole, rtol=1e-12)
     np.testing.assert_allclose(gradients.reshape(6, 3), gradient, rtol=1e-10)
-    separately = np.mean([penalty(half) for half in logits.reshape(2, 3, 3)])
+    separately = np.mean([kl_sparsity(half)[0] for half in logits.reshape(2, 3, 3)])
     assert separately > whole + 1e-3  # the mean of local divergences is another thing
 
 
 def test_k_sparse_keeps_the_largest_and_exactly_k():
-    code = jnp.array([0.5, 2.0, -3.0, 2.0, 2.0, 1.0])
-    np.testing.assert_array_equal(ae.k_sparse(code, k=2), [0, 2, 0, 2, 0, 0])
-    np.testing.assert_array_equal(ae.k_sparse(code, k=2, alpha=2), [0, 2, 0, 2, 2, 1])
-    for k in range(1, 7):
-        gradient = jax.grad(lambda c, k=k: ae.k_sparse(c, k=k).sum())(jnp.ones(6))
-        np.testing.assert_array_equal(gradient, [1.0] * k + [0.0] * (6 - k))
+    code = np.float32([0.5, 2.0, -3.0, 2.0, 2.0, 1.0])
+    k_sparse = jax.jit(ae.k_sparse, static_argnames=("k", "alpha"))
+    np.testing.assert_array_equal(k_sparse(code, k=2), [0, 2, 0, 2, 0, 0])
+    np.testing.assert_array_equal(k_sparse(code, k=2, alpha=2), [0, 2, 0, 2, 2, 1])
+
+    @jax.jit
+    def gradients(code):
+        sums = [lambda c, k=k: ae.k_sparse(c, k=k).sum() for k in range(1, 7)]
+        return [jax.grad(f)(code) for f in sums]
+
+    kept = np.tri(6)  # ones on and below the diagonal
+    np.testing.assert_array_equal(gradients(np.ones(6, np.float32)), kept)
     grid = code.reshape(2, 3)
-    np.testing.assert_array_equal(ae.k_sparse(grid, k=1), [[0, 2, 0], [0, 0, 0]])
-    np.testing.assert_array_equal(ae.k_sparse(code, k=6), code)
+    np.testing.assert_array_equal(k_sparse(grid, k=1), [[0, 2, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(k_sparse(code, k=6), code)
 
 
 def test_the_gradient_of_k_sparse_is_that_of_the_kept_units(x64):
     """Through encoder rows of the support alone, against finite differences."""
-    x = jnp.asarray(X[:1])
 
     def loss(weight):
-        return ae.k_sparse_loss(lambda x: weight @ x, decode, KEY, x, k=2)
+        return ae.k_sparse_loss(lambda x: weight @ x, decode, KEY, X[:1], k=2)
 
-    weight = jnp.asarray(ENC)
-    gradient = np.asarray(jax.grad(loss)(weight))
+    gradient = np.asarray(jax.jit(jax.grad(loss))(ENC))
     assert np.all(gradient[np.argmin(CODES[0])] == 0)
-    nudges = 1e-6 * jnp.eye(15).reshape(15, 3, 5)
-    sides = jax.vmap(lambda nudge: loss(weight + nudge) - loss(weight - nudge))(nudges)
+    nudges = 1e-6 * np.eye(15).reshape(15, 3, 5)
+    losses = jax.jit(jax.vmap(loss))
+    sides = losses(ENC + nudges) - losses(ENC - nudges)
     np.testing.assert_allclose(gradient.ravel(), sides / 2e-6, rtol=1e-5, atol=1e-5)
     kept = CODES.copy()
     kept[np.arange(6), CODES.argmin(1)] = 0
-    whole = ae.k_sparse_loss(encode, decode, KEY, jnp.asarray(X), k=2)
+    whole = on(X, ae.k_sparse_loss, k=2)
     np.testing.assert_allclose(whole, numpy_error(kept).mean(), rtol=1e-12)
-    at_test = ae.k_sparse_loss(encode, decode, KEY, jnp.asarray(X), k=2, alpha=1.5)
+    at_test = on(X, ae.k_sparse_loss, k=2, alpha=1.5)
     np.testing.assert_allclose(at_test, numpy_error(CODES).mean(), rtol=1e-12)
 
 
 def test_the_contractive_losses(x64):
     """Of a linear encoder the Jacobian is its matrix; many directions estimate it."""
-    x = jnp.asarray(X)
     wanted = numpy_error(CODES).mean() + 0.2 * np.square(ENC).sum()
-    exact = ae.contractive_loss(encode, decode, KEY, x, lam=0.2)
+    exact = on(X, ae.contractive_loss, lam=0.2)
     np.testing.assert_allclose(exact, wanted, rtol=1e-12)
-    one = ae.hutchinson_loss(encode, decode, KEY, x, lam=0.2)
-    many = ae.hutchinson_loss(encode, decode, KEY, x, lam=0.2, num=4000)
+    one = on(X, ae.hutchinson_loss, lam=0.2)
+    many = on(X, ae.hutchinson_loss, lam=0.2, num=4000)
     assert abs(many - wanted) < 0.02 * wanted and many != one
 
 
@@ -168,20 +177,15 @@ def test_the_exact_penalty_costs_the_smaller_side(rows, columns):
 
 def test_a_repeated_batch_changes_nothing():
     """Eight times the same examples: losses are means over them."""
-    x, eight = (
-        jnp.asarray(F32),
-        jnp.tile(jnp.asarray(F32), (8, 1)),
-    )
     for loss in (ae.reconstruction_loss, ae.contractive_loss, ae.l1_loss):
         options = {} if loss is ae.reconstruction_loss else {"lam": 0.1}
-        once = loss(encode, decode, KEY, x, **options)
-        np.testing.assert_allclose(
-            loss(encode, decode, KEY, eight, **options), once, rtol=1e-5
-        )
+        once, eight = (on(x, loss, **options) for x in (F32, np.tile(F32, (8, 1))))
+        np.testing.assert_allclose(eight, once, rtol=1e-5)
 
 
 def corrupted(corrupt, x, num=4000):
-    return np.asarray(jax.vmap(corrupt, (0, None))(jax.random.split(KEY, num), x))
+    draws = jax.jit(jax.vmap(corrupt, (0, None)))
+    return np.asarray(draws(jax.random.split(KEY, num), x))
 
 
 def test_gaussian_noise():
@@ -218,19 +222,15 @@ def test_salt_and_pepper():
 
 def test_the_denoising_loss_compares_with_the_clean_example():
     """All entries lost: what is left is ||x - decode(encode(0))||^2 = ||x||^2."""
-    x = jnp.asarray(F32)
-    loss = ae.denoising_loss(encode, decode, KEY, x, corrupt=ae.masking(1.0))
+    loss = on(F32, ae.denoising_loss, corrupt=ae.masking(1.0))
     np.testing.assert_allclose(loss, np.square(X).sum(1).mean(), rtol=1e-5)
 
 
 def test_noise_belongs_to_the_example_and_not_to_the_batch():
-    x, keys = jnp.asarray(F32), jax.random.split(KEY, 6)
-    options = {"corrupt": ae.gaussian_noise(0.5)}
-    whole = ae.denoising_loss(encode, decode, keys, x, **options)
-    halves = [
-        ae.denoising_loss(encode, decode, keys[part], x[part], **options)
-        for part in (slice(3), slice(3, 6))
-    ]
+    keys, corrupt = jax.random.split(KEY, 6), ae.gaussian_noise(0.5)
+    loss = jax.jit(partial(ae.denoising_loss, encode, decode, corrupt=corrupt))
+    whole = loss(keys, F32)
+    halves = [loss(keys[part], F32[part]) for part in (slice(3), slice(3, 6))]
     np.testing.assert_allclose(whole, np.mean(halves), rtol=1e-5)
 
 

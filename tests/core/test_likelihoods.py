@@ -122,18 +122,26 @@ def test_a_gaussian_far_from_its_mean(enable_x64):
         expected = integrals("gaussian", mean, log_scale)[1:-1]
         log_p = log_probs("gaussian", mean, log_scale)[1:-1]
         np.testing.assert_allclose(log_p, expected, rtol)
-        value = likelihoods.discretized_gaussian(jnp.array(7), jnp.array(1e6), -1.0)
+        f = jax.jit(likelihoods.discretized_gaussian)
+        value = f(jnp.array(7), jnp.array(1e6), -1.0)
         deviation = (2 * 7 / 255 - 1 - 1e6) * np.e
         assert value == pytest.approx(-(deviation**2) / 2, rel=1e-4)
+
+
+@partial(jax.jit, static_argnums=0)
+def slopes(name, x, mean, log_scale):
+    """d log p / d mean, for many means."""
+    f = jax.grad(LAWS[name][0], argnums=1)
+    return jax.vmap(f, (None, 0, None))(x, mean, log_scale)
 
 
 @pytest.mark.parametrize("log_scale", [-5.0, -7.0, -9.0, -11.0, -15.0])
 @pytest.mark.parametrize("name", EXACT)
 def test_float32_gradients_far_from_the_mean(name, log_scale):
     """Out there the mass of a bin is at its near edge: the slope is the density's."""
-    mean, half, scale = jnp.linspace(0.4, 0.9, 50), 1 / 255, np.exp(log_scale)
-    f = jax.vmap(jax.grad(LAWS[name][0], argnums=1), (None, 0, None))
-    slope = jax.jit(f)(jnp.array(60), mean, log_scale)
+    mean = np.linspace(0.4, 0.9, 50, dtype=np.float32)
+    half, scale = 1 / 255, np.exp(log_scale)
+    slope = slopes(name, 60, mean, log_scale)
     distance = (2 * 60 / 255 - 1 + half - np.float64(mean)) / scale
     expected = distance / scale if name == "gaussian" else np.full(50, -1 / scale)
     np.testing.assert_allclose(slope, expected, 5e-3)
@@ -144,7 +152,7 @@ def test_sums_are_float32_whatever_the_network_is(name):
     """Design, convention 9: a bfloat16 mean has no more digits than a bin is wide."""
     mean, x = jnp.full(256, 0.5, jnp.bfloat16), jnp.arange(256)
     one = lambda x, mean: LAWS[name][0](x, mean, jnp.bfloat16(-2))  # noqa: E731
-    log_p = jax.vmap(one)(x, mean)
+    log_p = jax.jit(jax.vmap(one))(x, mean)
     assert log_p.dtype == jnp.float32
     np.testing.assert_allclose(log_p, log_probs(name, 0.5, -2.0), 1e-5)
 
@@ -153,7 +161,7 @@ def test_sums_are_float32_whatever_the_network_is(name):
 def test_gradients_are_finite_differences(x64, name):
     f, (x, mean, log_scale) = LAWS[name][0], map(jnp.array, (120, 0.1, -2.0))
     f = jax.jit(f)
-    gradient = jax.grad(f, argnums=(1, 2))(x, mean, log_scale)
+    gradient = jax.jit(jax.grad(f, argnums=(1, 2)))(x, mean, log_scale)
     h = 1e-5
     by_mean = f(x, mean + h, log_scale) - f(x, mean - h, log_scale)
     by_scale = f(x, mean, log_scale + h) - f(x, mean, log_scale - h)
@@ -162,25 +170,25 @@ def test_gradients_are_finite_differences(x64, name):
 
 def test_the_tanh_variant_has_the_golden_values(x64):
     """Of the published code, run in double; the printed line is of a float32 run."""
-    x = jnp.array([0, 1, 128, 192, 255])
+    x = np.array([0, 1, 128, 192, 255])
     # Its fourth x is level 191.5: half a level up for both x and the mean.
-    mean = jnp.array([-0.9, -0.9, 0.1, 0.5 + (2 * 192 / 255 - 1) - 0.5019608, 0.95])
+    mean = np.array([-0.9, -0.9, 0.1, 0.5 + (2 * 192 / 255 - 1) - 0.5019608, 0.95])
     printed = [-3.6194620, -4.4717278, -4.6194587, -2.7688715, -1.7288592]
     double = [-3.6194609477, -4.4717260415, -4.6194595635, -2.7688713306, -1.7288586320]
-    f = jax.vmap(likelihoods.discretized_gaussian_tanh, in_axes=(0, 0, None))
+    f = jax.jit(jax.vmap(likelihoods.discretized_gaussian_tanh, (0, 0, None)))
     np.testing.assert_allclose(f(x, mean, -3.0), double, atol=6e-11, rtol=0)
     np.testing.assert_allclose(f(x, mean, -3.0), printed, atol=2e-6, rtol=0)
-    clamped = likelihoods.discretized_gaussian_tanh(x[0], mean[4], -5.0)
+    (clamped,) = f(x[:1], mean[4:], -5.0)
     assert clamped == pytest.approx(np.log(1e-12))
 
 
 @pytest.mark.parametrize("name", LAWS)
 def test_dimensions_add_and_one_scale_may_be_shared(x64, name):
-    x, mean = jnp.array([[0, 17, 60], [130, 200, 255]]), 0.1
-    total = jnp.take(log_probs(name, mean, -1.5), x).sum()
-    f, means = LAWS[name][0], jnp.full((2, 3), mean)
+    x, mean = np.array([[0, 17, 60], [130, 200, 255]]), 0.1
+    total = np.asarray(log_probs(name, mean, -1.5))[x].sum()
+    f, means = jax.jit(LAWS[name][0]), np.full((2, 3), mean)
     np.testing.assert_allclose(f(x, means, -1.5), total, 1e-10)
-    np.testing.assert_allclose(f(x, means, jnp.full((2, 3), -1.5)), total, 1e-10)
+    np.testing.assert_allclose(f(x, means, np.full((2, 3), -1.5)), total, 1e-10)
 
 
 def numpy_mixture(x, params, levels=256):
@@ -251,17 +259,18 @@ def test_bernoulli(x64):
     np.testing.assert_allclose(as_floats, expected, 1e-12)
 
 
+bernoulli = jax.jit(jax.value_and_grad(likelihoods.bernoulli, argnums=1))
+categorical = jax.jit(jax.value_and_grad(likelihoods.categorical, argnums=1))
+
+
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 @pytest.mark.parametrize("x", [0, 1])
 def test_extreme_logits_stay_finite(logit, x):
-    f = jax.value_and_grad(likelihoods.bernoulli, argnums=1)
-    value, gradient = f(jnp.array([x]), jnp.array([logit]))
+    value, gradient = bernoulli(np.array([x]), np.float32([logit]))
     assert value == (0 if (logit > 0) == (x == 1) else -1e4)
     assert gradient == x - (logit > 0)
-    logits = jnp.array([[logit, -logit, 0.0]])
-    value, gradient = jax.value_and_grad(likelihoods.categorical, argnums=1)(
-        jnp.array([x]), logits
-    )
+    logits = np.float32([[logit, -logit, 0.0]])
+    value, gradient = categorical(np.array([x]), logits)
     assert value == logits[0, x] - 1e4
     chex.assert_tree_all_finite(gradient)
 

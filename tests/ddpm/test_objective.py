@@ -67,15 +67,19 @@ def test_training_approaches_the_best_linear_network(name):
         PlainNet(), SCHEDULE, parameterization=parameterization, times=times.stratified
     )
     params, losses = train(objective, BATCH)
-    t = jnp.repeat(jnp.arange(1, 21), 256)
-    x_0 = jnp.tile(BATCH["x"], (20, 1))
+    t = np.repeat(np.arange(1, 21), 256)
+    x_0 = np.tile(BATCH["x"], (20, 1))
     eps = jax.random.normal(jax.random.key(9), x_0.shape)
-    x_t = jax.vmap(lambda x, e, t: ddpm.diffuse(SCHEDULE, x, e, t))(x_0, eps, t)
-    target = jax.vmap(lambda x_t, x, t: parameterization.target(SCHEDULE, x_t, x, t))(
-        x_t, x_0, t
-    )
+
+    @jax.jit
+    @jax.vmap
+    def noisy(x_0, eps, t):
+        x_t = ddpm.diffuse(SCHEDULE, x_0, eps, t)
+        return x_t, parameterization.target(SCHEDULE, x_t, x_0, t)
+
+    x_t, target = map(np.asarray, noisy(x_0, eps, t))
     design = np.concatenate([x_t, np.ones((len(x_t), 1))], axis=1)
-    _, residual, _, _ = np.linalg.lstsq(design, np.asarray(target), rcond=None)
+    _, residual, _, _ = np.linalg.lstsq(design, target, rcond=None)
     best = residual.sum() / target.size
     ours = np.mean((np.asarray(PlainNet().apply(params, x_t, t)) - target) ** 2)
     assert best <= ours < 1.1 * best
@@ -90,9 +94,10 @@ def test_sampler_and_bound_of_a_trained_net():
     assert samples.shape == (2000, 2)
     np.testing.assert_allclose(samples.mean(0), 0.3, atol=0.25)
     bounded = ddpm.sampler(PlainNet(), SCHEDULE, (2,), guide=ddpm.guidance.clipped)
-    clipped = bounded(params, jax.random.key(0), 50)
-    assert float(jnp.abs(clipped).max()) <= 1
-    bound = ddpm.net_bound(PlainNet(), SCHEDULE)(params, jax.random.key(0), BATCH)
+    clipped = jax.jit(bounded, static_argnums=2)(params, jax.random.key(0), 50)
+    assert np.abs(clipped).max() <= 1
+    evaluate = jax.jit(ddpm.net_bound(PlainNet(), SCHEDULE))
+    bound = evaluate(params, jax.random.key(0), BATCH)
     assert bound.divergences.shape == (256, 19)
 
 
@@ -116,7 +121,7 @@ def test_conditional_objective_drops_labels_at_the_given_rate():
     )
     batch = {"x": jnp.zeros((20_000, 1)), "label": jnp.ones(20_000, jnp.int32)}
     params = objective.init(jax.random.key(0), batch)
-    loss, _ = objective.loss(params, jax.random.key(1), batch)
+    loss, _ = jax.jit(objective.loss)(params, jax.random.key(1), batch)
     np.testing.assert_allclose(loss, 0.25, atol=4 * np.sqrt(0.25 * 0.75 / 20_000))
 
 
@@ -169,13 +174,13 @@ def test_self_conditioning_estimates_carry_no_gradient():
         net, SCHEDULE, share=share, parameterization=predict.X_0
     )
     params = objective.init(jax.random.key(0), BATCH)
-    grads = jax.grad(lambda p: objective.loss(p, jax.random.key(1), BATCH)[0])(params)
+    loss = jax.jit(lambda p: objective.loss(p, jax.random.key(1), BATCH)[0])
+    grads = jax.grad(loss)(params)
     bumped = {"w": params["w"].at[:3].add(1e-2)}
     # The rows that read x and 1 also shape the estimate; a finite difference of the
     # whole sees both paths, the gradient only one.
-    values = [objective.loss(p, jax.random.key(1), BATCH)[0] for p in (params, bumped)]
-    through_both = float(values[1] - values[0])
-    through_one = float(jnp.sum(grads["w"][:3]) * 1e-2)
+    through_both = float(loss(bumped)) - float(loss(params))
+    through_one = float(np.sum(grads["w"][:3]) * 1e-2)
     assert abs(through_both - through_one) > 1e-6
 
 
@@ -186,12 +191,11 @@ def test_hybrid_objective_learns_a_variance_between_small_and_large():
     params, losses = train(objective, images)
     assert losses[-50:].mean() < losses[:50].mean()
     denoise, learned = ddpm.split_net(net, SCHEDULE, params)
-    x, t, s = jnp.zeros(2), jnp.asarray(10), jnp.asarray(9)
-    assert denoise(x, t).shape == (2,) and learned(SCHEDULE, x, t, s).shape == (2,)
-    samples = ddpm.sample(
-        denoise, SCHEDULE, jax.random.key(0), (4, 2), step=ddpm.ancestral_with(learned)
-    )
-    assert bool(jnp.isfinite(samples).all())
+    ask = jax.jit(lambda x, t, s: (denoise(x, t), learned(SCHEDULE, x, t, s)))
+    assert [said.shape for said in ask(jnp.zeros(2), 10, 9)] == [(2,), (2,)]
+    step = ddpm.ancestral_with(learned)
+    draw = jax.jit(lambda rng: ddpm.sample(denoise, SCHEDULE, rng, (4, 2), step=step))
+    assert np.isfinite(draw(jax.random.key(0))).all()
 
 
 def test_loss_runs_under_pmap_with_the_keys_of_the_global_batch():
@@ -200,7 +204,7 @@ def test_loss_runs_under_pmap_with_the_keys_of_the_global_batch():
 
     objective = ddpm.objective(PlainNet(), SCHEDULE)
     params = objective.init(jax.random.key(0), BATCH)
-    whole, _ = objective.loss(params, jax.random.key(5), BATCH)
+    whole, _ = jax.jit(objective.loss)(params, jax.random.key(5), BATCH)
     keys = chain.example_keys(jax.random.key(5), 256)
     split = lambda a: a.reshape(2, 128, *a.shape[1:])  # noqa: E731
 

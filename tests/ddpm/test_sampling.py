@@ -1,5 +1,7 @@
 """Sampling as code: grids, keys, trajectories, compilations, guides."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -37,17 +39,23 @@ def sample(step=None, ts=None, num=3, rng=None):
     return run(rng)
 
 
+@jax.jit
+def estimates_at_the_start():
+    """x_0_hat(x_T, T) of the first three examples."""
+    rngs = chain.example_keys(jax.random.key(0), 3)
+    x_T = jax.vmap(lambda rng: samplers.start(SCHEDULE, rng, (2,))[0])(rngs)
+    return denoise(x_T, 50)
+
+
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("ts", [[50, 0], [50, 49, 20, 19, 3, 0], [31, 2, 1, 0]])
 def test_every_sampler_takes_any_grid(name, ts):
     """T' = 1, uneven grids and grids that start below T."""
     got = sample(STEPS[name], ts)
-    assert got.shape == (3, 2) and bool(jnp.isfinite(got).all())
-    if ts == [50, 0]:  # one step: the estimate at x_T, without noise
-        rngs = chain.example_keys(jax.random.key(0), 3)
-        x_T = jnp.stack([samplers.start(SCHEDULE, rng, (2,))[0] for rng in rngs])
-        if name != "churn":
-            np.testing.assert_allclose(got, denoise(x_T, 50), rtol=1e-5)
+    assert got.shape == (3, 2) and np.isfinite(got).all()
+    if ts == [50, 0] and name != "churn":
+        # one step: the estimate at x_T, without noise
+        np.testing.assert_allclose(got, estimates_at_the_start(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["ancestral", "large"])
@@ -56,7 +64,8 @@ def test_ancestral_is_the_formula_of_the_paper(x64, name):
     schedule = schedules.linear(50, beta_max=0.2)
     beta = np.linspace(1e-4, 0.2, 50)
     ab = np.cumprod(1 - beta)
-    x_t, z = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4)))
+    x_t, z = np.random.default_rng(0).normal(size=(2, 4))
+    step = jax.jit(functools.partial(STEPS[name], denoise, schedule))
     for t in (1, 2, 50):
         x_0 = np.asarray(denoise(x_t, t))
         eps = (x_t - np.sqrt(ab[t - 1]) * x_0) / np.sqrt(1 - ab[t - 1])
@@ -68,17 +77,16 @@ def test_ancestral_is_the_formula_of_the_paper(x64, name):
             "large": beta[t - 1],
         }[name]
         noise = np.sqrt(var) * z if t > 1 else 0
-        arguments = (denoise, schedule, x_t, jnp.asarray(t), jnp.asarray(t - 1), z)
-        got, _ = STEPS[name](*arguments, None)
+        got, _ = step(x_t, t, t - 1, z, None)
         np.testing.assert_allclose(got, mean + noise, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", [n for n in STEPS if n != "churn"])
 def test_the_last_step_adds_no_noise(name):
-    x_t, eps = jnp.ones(2), jnp.asarray([3.0, -2.0])
-    one, zero = jnp.asarray(1), jnp.asarray(0)
-    noisy, _ = STEPS[name](denoise, SCHEDULE, x_t, one, zero, eps, None)
-    quiet, _ = STEPS[name](denoise, SCHEDULE, x_t, one, zero, 0 * eps, None)
+    x_t, eps = np.ones(2, np.float32), np.float32([3.0, -2.0])
+    step = jax.jit(functools.partial(STEPS[name], denoise, SCHEDULE))
+    noisy, _ = step(x_t, 1, 0, eps, None)
+    quiet, _ = step(x_t, 1, 0, 0 * eps, None)
     np.testing.assert_array_equal(noisy, quiet)
 
 
@@ -92,14 +100,18 @@ def test_samples_depend_on_key_and_index_only():
 
 def test_trajectory_is_the_sample_with_records():
     ts = [50, 40, 30, 20, 10, 5, 0]
-    arguments = (denoise, SCHEDULE, jax.random.key(0), (3, 2))
-    final, states = ddpm.trajectory(*arguments, every=1, ts=ts)
+
+    def trajectory(**options):
+        arguments = (denoise, SCHEDULE, jax.random.key(0), (3, 2))
+        return jax.jit(lambda: ddpm.trajectory(*arguments, ts=ts, **options))()
+
+    final, states = trajectory(every=1)
     np.testing.assert_allclose(final, sample(ts=ts), rtol=1e-6)
     assert states.shape == (3, 6, 2)
-    _, some = ddpm.trajectory(*arguments, every=4, ts=ts)
+    _, some = trajectory(every=4)
     np.testing.assert_allclose(some, states[:, ::4], rtol=1e-6)
-    _, estimates = ddpm.trajectory(*arguments, every=2, observe=denoise, ts=ts)
-    expected = jnp.stack([denoise(states[:, i], ts[i]) for i in (0, 2, 4)], axis=1)
+    _, estimates = trajectory(every=2, observe=denoise)
+    expected = np.stack([denoise(states[:, i], ts[i]) for i in (0, 2, 4)], axis=1)
     np.testing.assert_allclose(estimates, expected, rtol=1e-5)
 
 
@@ -142,23 +154,26 @@ def test_churn_noises_up_to_a_step_of_the_schedule(x64):
     schedule, x_0 = schedules.linear(50), jnp.asarray([0.4])
     t, s = jnp.asarray(20), jnp.asarray(12)
 
-    def move(eps_t, eps):
+    @jax.jit
+    @functools.partial(jax.grad, argnums=(0, 1))
+    def slopes_of(eps_t, eps):
         x_t = ddpm.diffuse(schedule, x_0, eps_t, t)
         step = ddpm.heun_with_churn(0.3)
         return step(lambda x, t: x_0, schedule, x_t, t, s, eps, None)[0][0]
 
-    zero = jnp.zeros(1)
-    slopes = jax.grad(move, argnums=(0, 1))(zero, zero)
+    slopes = slopes_of(jnp.zeros(1), jnp.zeros(1))
     assert float(slopes[1][0]) ** 2 > 1e-3
     np.testing.assert_allclose(
         sum(float(slope[0]) ** 2 for slope in slopes),
         schedule.one_minus_alpha_bar[12],
         rtol=1e-10,
     )
-    outside = ddpm.heun_with_churn(0.3, high=0.01)
-    x_t = jnp.asarray([0.7])
-    churned, _ = outside(denoise, schedule, x_t, t, s, jnp.ones(1), None)
-    plain, _ = ddpm.heun(denoise, schedule, x_t, t, s, jnp.ones(1), None)
+    churned, plain = (
+        jax.jit(functools.partial(step, denoise, schedule))(
+            jnp.asarray([0.7]), t, s, jnp.ones(1), None
+        )[0]
+        for step in (ddpm.heun_with_churn(0.3, high=0.01), ddpm.heun)
+    )
     np.testing.assert_allclose(churned, plain)
 
 
@@ -231,22 +246,17 @@ def test_resampling_path():
 
 
 def test_inpainting_keeps_what_is_known():
-    known = jnp.asarray([[0.3, 9.0], [0.7, 9.0]])
-    got = guidance.inpaint(
-        denoise,
-        SCHEDULE,
-        jax.random.key(0),
-        known,
-        jnp.asarray([True, False]),
-        repeats=2,
-        jump=3,
-        ts=[50, 40, 30, 20, 10, 5, 0],
-    )
+    known = np.float32([[0.3, 9.0], [0.7, 9.0]])
+
+    def inpaint(mask, **options):
+        arguments = (denoise, SCHEDULE, jax.random.key(0), known, mask)
+        return jax.jit(lambda: guidance.inpaint(*arguments, **options))()
+
+    ts = [50, 40, 30, 20, 10, 5, 0]
+    got = inpaint(np.array([True, False]), repeats=2, jump=3, ts=ts)
     np.testing.assert_array_equal(got[:, 0], known[:, 0])
     assert not np.isclose(got[:, 1], 9.0).any()
-    everything = guidance.inpaint(
-        denoise, SCHEDULE, jax.random.key(0), known, jnp.ones((2, 2), bool), repeats=1
-    )
+    everything = inpaint(np.ones((2, 2), bool), repeats=1)
     np.testing.assert_array_equal(everything, known)
 
 
@@ -263,7 +273,9 @@ def test_networks_may_compute_in_bfloat16():
         )(jax.random.key(0))
         assert got.dtype == jnp.float32
     x_0 = jnp.zeros((2, 2))
-    bound = ddpm.bound(half, SCHEDULE, jax.random.key(0), x_0)
+    bound = jax.jit(functools.partial(ddpm.bound, half))(
+        SCHEDULE, jax.random.key(0), x_0
+    )
     assert bound.elbo.dtype == jnp.float32
     eps = predict.eps_from_x_0(SCHEDULE, x_0[0], half(x_0[0], 1), 3)
     assert eps.dtype == jnp.float32

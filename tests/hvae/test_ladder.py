@@ -1,5 +1,7 @@
 """The top-down HVAE: closed forms of its posteriors, scans, weights, samples."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,18 +60,21 @@ def test_residual_kl_keeps_its_digits_far_from_zero():
     np.testing.assert_allclose(hvae.RESIDUAL.kl(said, prior), 0.5e-6, rtol=1e-5)
 
 
+@partial(jax.jit, static_argnums=1)
+@jax.value_and_grad
+def kl_and_means(size, posterior):
+    said, prior = (
+        (jnp.ones(2), jnp.full(2, size)),
+        (jnp.zeros(2), jnp.full(2, -size)),
+    )
+    return posterior.kl(said, prior) + jnp.sum(posterior.moments(said, prior)[0])
+
+
 @pytest.mark.parametrize("posterior", [hvae.ABSOLUTE, hvae.RESIDUAL, hvae.PRECISION])
 @pytest.mark.parametrize("size", [-20.0, 20.0])
 def test_extreme_log_variances_are_finite_in_float32(posterior, size):
-    def f(size):
-        said, prior = (
-            (jnp.ones(2), jnp.full(2, size)),
-            (jnp.zeros(2), jnp.full(2, -size)),
-        )
-        return posterior.kl(said, prior) + jnp.sum(posterior.moments(said, prior)[0])
-
-    value, slope = jax.value_and_grad(f)(size)
-    assert jnp.isfinite(value) and jnp.isfinite(slope)
+    value, slope = kl_and_means(size, posterior)
+    assert np.isfinite(value) and np.isfinite(slope)
 
 
 # A nonlinear ladder: h is 3 numbers, z_i too -----------------------------------------
@@ -105,14 +110,19 @@ def test_terms_by_hand():
         ratio += np.sum(stats.norm.logpdf(z, *q) - stats.norm.logpdf(z, *p))
         h = np.tanh(mix[i] @ z) + h
     log_p = np.sum(stats.norm.logpdf(x, h))
-    args = encode, decode, lambda i, mean: jnp.asarray(eps)[i - 1], jnp.asarray(x)
-    bound = hvae.ladder.terms(*args, likelihood=toys.likelihood)
+
+    @jax.jit
+    def evaluate(x):
+        args = encode, decode, lambda i, mean: jnp.asarray(eps)[i - 1], x
+        terms = hvae.ladder.terms(*args, likelihood=toys.likelihood)
+        return terms, hvae.ladder.log_weight(*args, likelihood=toys.likelihood)
+
+    bound, weight = evaluate(x)
     np.testing.assert_allclose(bound.reconstruction, log_p, rtol=1e-5)
     np.testing.assert_allclose(
         bound.divergences, [kls[i] for i in range(1, L)], rtol=1e-4
     )
     np.testing.assert_allclose(bound.prior, kls[L], rtol=1e-4)
-    weight = hvae.ladder.log_weight(*args, likelihood=toys.likelihood)
     np.testing.assert_allclose(weight, log_p - ratio, rtol=1e-5)
 
 
@@ -138,12 +148,16 @@ def test_features_are_made_once_for_all_layers():
         return 2 * x
 
     encode, decode = stacks(unrolled)
-    x = jnp.asarray(X, jnp.float32)
-    args = dict(likelihood=toys.likelihood)
-    got = hvae.ladder.bound(encode, decode, KEY, x, features=features, **args)
+
+    def bound(encode, **options):
+        args = encode, decode, KEY, np.float32(X)
+        f = lambda: hvae.ladder.bound(*args, likelihood=toys.likelihood, **options)  # noqa: E731
+        return jax.jit(f)()
+
+    got = bound(encode, features=features)
     assert len(calls) == 1
     doubled = encode._replace(at=lambda i, h, x: encode.at(i, h, 2 * x))
-    wanted = hvae.ladder.bound(doubled, decode, KEY, x, **args)
+    wanted = bound(doubled)
     np.testing.assert_allclose(got.rate, wanted.rate, rtol=1e-5)
 
 
@@ -152,7 +166,7 @@ def test_samples_have_the_moments_of_the_prior():
     prior = hvae.alike(lambda i, h: (jnp.ones(2), jnp.log(2.0 * i)), 3)
     merge = hvae.alike(lambda i, h, z: h + z, 3)
     decode = hvae.Ladder(jnp.zeros(2), prior, merge, lambda h: h)
-    x = hvae.ladder.sample(decode, KEY, 20_000)
+    x = np.asarray(jax.jit(lambda: hvae.ladder.sample(decode, KEY, 20_000))())
     np.testing.assert_allclose(x.mean(0), [3, 3], atol=4 * np.sqrt(12 / 20_000))
     np.testing.assert_allclose(np.cov(x.T), 12 * np.eye(2), atol=0.6)
     half = hvae.ladder.sample(decode, KEY, 20_000, temperature=lambda i: 0.5)

@@ -97,9 +97,12 @@ def test_layers_do_not_share_noise():
     """q(z_i | z_{i-1}) here ignores z_{i-1}, so that z_2 is independent of z_1."""
     noisy = hvae.alike(lambda i, z: (jnp.zeros(1), jnp.zeros(1)), 2)
     spy = hvae.own(lambda z: z, lambda z: (z, jnp.zeros(1)))  # p(z_1 | z_2) = N(z_2, 1)
-    bound = hvae.bound(
-        noisy, spy, KEY, jnp.zeros((4000, 1)), likelihood=lambda x, z: z[0]
-    )
+
+    @jax.jit
+    def evaluate(x):
+        return hvae.bound(noisy, spy, KEY, x, likelihood=lambda x, z: z[0])
+
+    bound = evaluate(jnp.zeros((4000, 1)))
     # log q(z_1) - log p(z_1 | z_2) = ((z_1 - z_2)^2 - z_1^2) / 2, mean 1/2
     mean, error = mean_and_standard_error(bound.divergences[:, 0])
     assert abs(mean - 0.5) < 4 * error < 0.1
@@ -107,25 +110,25 @@ def test_layers_do_not_share_noise():
 
 def test_importance_weights_tighten_to_the_evidence(x64):
     """The posterior shifted and widened, so that the weights have small tails."""
-    law, x = toys.chain((3, 1, 1)), jnp.asarray([0.7, -1.2, 0.4])
+    law, x = toys.chain((3, 1, 1)), np.array([0.7, -1.2, 0.4])
 
     def near(i):
         gain, offset, cov = oracle.chain_conditional(law, (i - 1,), (i,))
         return lambda z: (gain @ z + offset + 0.1, jnp.log(jnp.diag(cov)) + 0.5)
 
-    encode = hvae.own(near(1), near(2))
-    xs = jnp.tile(x, (20, 1))
-    log_w = jax.jit(
-        lambda rng: hvae.log_weights(
-            encode, toys.decoder(law), rng, xs, num=2000, likelihood=toys.likelihood
-        )
-    )(KEY)
+    @jax.jit
+    def log_weights(rng, xs):
+        args = hvae.own(near(1), near(2)), toys.decoder(law), rng, xs
+        return hvae.log_weights(*args, num=2000, likelihood=toys.likelihood)
+
+    log_w = np.asarray(log_weights(KEY, np.tile(x, (20, 1))))
     assert log_w.shape == (2000, 20)
-    log_p = oracle.chain_log_prob(law, x)
-    bounds = [importance_bound(log_w.reshape(k, -1)).mean() for k in (1, 5, 50)]
+    log_p = np.asarray(jax.jit(oracle.chain_log_prob)(law, x))
+    mean_bound = jax.jit(lambda log_w: importance_bound(log_w).mean())
+    bounds = [mean_bound(log_w.reshape(k, -1)) for k in (1, 5, 50)]
     assert bounds[0] < bounds[1] < bounds[2] < log_p + 0.01
     # E w = p(x): the mean weight of all draws, in its own standard error.
-    mean, error = mean_and_standard_error(jnp.exp(log_w - log_p).reshape(-1))
+    mean, error = mean_and_standard_error(np.exp(log_w - log_p).ravel())
     assert abs(mean - 1) < 4 * error < 0.05
 
 
@@ -151,7 +154,7 @@ def test_samples_have_the_law_of_the_chain():
         return moments[0] + jnp.exp(0.5 * moments[1]) * jax.random.normal(rng, (4,))
 
     x = jax.jit(lambda: hvae.sample(decode, KEY, (40_000, 2), draw=draw))()
-    mean, cov = oracle.chain_law(law)
+    mean, cov = jax.jit(oracle.chain_law)(law)
     deviation = np.sqrt(np.diag(cov)[:4])
     np.testing.assert_allclose(x.mean(0), mean[:4], atol=4 * deviation.max() / 200)
     np.testing.assert_allclose(
@@ -162,7 +165,12 @@ def test_samples_have_the_law_of_the_chain():
 def test_temperature_is_a_function_of_the_layer():
     """0 everywhere takes the means; 0 but at z_1 leaves only z_1's noise."""
     law, _, decode = model()
-    cold = hvae.sample(decode, KEY, (3, 2), temperature=lambda i: 0.0)[0]
+
+    def sample(num, temperature):
+        draw = lambda: hvae.sample(decode, KEY, (num, 2), temperature=temperature)  # noqa: E731
+        return jax.jit(draw)()[0]
+
+    cold = sample(3, lambda i: 0.0)
     mean = np.zeros(2)
     for w, b, _ in reversed(list(zip(*law, strict=True))):
         mean = w @ mean + b
@@ -171,26 +179,24 @@ def test_temperature_is_a_function_of_the_layer():
     def only_first(i):
         return 2.0 if i == 1 else 0.0
 
-    x = jax.jit(
-        lambda: hvae.sample(decode, KEY, (20_000, 2), temperature=only_first)
-    )()[0]
+    x = sample(20_000, only_first)
     w = np.asarray(law.weights[0])
     cov = w @ np.diag(4 * np.exp(law.log_vars[1])) @ w.T
     np.testing.assert_allclose(np.cov(x.T), cov, atol=0.05 * cov.max())
 
 
+@jax.jit
+@jax.value_and_grad
+def elbo_at(log_var):
+    encode = hvae.own(*[lambda z: (z, jnp.full(3, log_var))] * 2)
+    decode = hvae.own(lambda z: 1e4 * jnp.sign(z), lambda z: (z, jnp.full(3, log_var)))
+    x = jnp.ones((2, 3))
+    terms = hvae.bound(encode, decode, KEY, x, likelihood=likelihoods.bernoulli)
+    return jnp.sum(terms.elbo)
+
+
 @pytest.mark.parametrize("log_var", [-40.0, -20.0, 20.0, 40.0])
 def test_extreme_variances_are_finite_in_float32(log_var):
     """Value and gradient, the decoder's logits at 1e4 besides."""
-    x = jnp.ones((2, 3))
-
-    def elbo(log_var):
-        encode = hvae.own(*[lambda z: (z, jnp.full(3, log_var))] * 2)
-        decode = hvae.own(
-            lambda z: 1e4 * jnp.sign(z), lambda z: (z, jnp.full(3, log_var))
-        )
-        terms = hvae.bound(encode, decode, KEY, x, likelihood=likelihoods.bernoulli)
-        return jnp.sum(terms.elbo)
-
-    value, slope = jax.value_and_grad(elbo)(log_var)
-    assert jnp.isfinite(value) and jnp.isfinite(slope)
+    value, slope = elbo_at(log_var)
+    assert np.isfinite(value) and np.isfinite(slope)

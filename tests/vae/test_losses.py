@@ -43,11 +43,15 @@ def decode_moments(z):
     return decode(z), jnp.zeros(())
 
 
+def on_x(loss, decode=decode_moments, **options):
+    """A loss of the linear VAE on X, as one program."""
+    return jax.jit(lambda: loss(encode, decode, KEY, jnp.asarray(X), **options))()
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 4.0])
 def test_beta_weights_the_rate(x64, beta):
     distortion, kl = numpy_terms()
-    args = encode, decode_moments, KEY, jnp.asarray(X)
-    loss = vae.elbo_loss(*args, beta=beta, **GAUSSIAN)
+    loss = on_x(vae.elbo_loss, beta=beta, **GAUSSIAN)
     wanted = distortion.mean() + beta * kl.sum(1).mean()
     np.testing.assert_allclose(loss, wanted, rtol=1e-10)
 
@@ -58,14 +62,13 @@ def test_free_bits_are_the_maximum_outside_the_mean(x64, groups):
     distortion, kl = numpy_terms()
     each = kl.reshape(8, groups, -1).sum(-1)
     lam = np.sort(each.mean(0))[groups // 2] * 0.99 if groups > 1 else each.mean() + 1
-    args = encode, decode_moments, KEY, jnp.asarray(X)
-    loss = vae.free_bits_loss(*args, lam=lam, groups=groups, **GAUSSIAN)
+    loss = on_x(vae.free_bits_loss, lam=lam, groups=groups, **GAUSSIAN)
     wanted = distortion.mean() + np.maximum(each.mean(0), lam).sum()
     np.testing.assert_allclose(loss, wanted, rtol=1e-10)
     inside = distortion.mean() + np.maximum(each, lam).mean(0).sum()
     assert inside > wanted + 1e-3  # the order that the issue is about
-    free = vae.free_bits_loss(*args, lam=0.0, groups=groups, **GAUSSIAN)
-    np.testing.assert_allclose(free, vae.elbo_loss(*args, **GAUSSIAN), rtol=1e-12)
+    free = on_x(vae.free_bits_loss, lam=0.0, groups=groups, **GAUSSIAN)
+    np.testing.assert_allclose(free, on_x(vae.elbo_loss, **GAUSSIAN), rtol=1e-12)
 
 
 def test_a_free_group_has_no_gradient(x64):
@@ -73,7 +76,7 @@ def test_a_free_group_has_no_gradient(x64):
         kl = vae.losses.grouped_kl(mean, jnp.zeros(4), groups=2)
         return vae.free_bits(kl[None], lam=1.0)
 
-    gradient = jax.grad(rate)(jnp.array([0.1, 0.2, 3.0, 0.0]))
+    gradient = jax.jit(jax.grad(rate))(np.array([0.1, 0.2, 3.0, 0.0]))
     np.testing.assert_allclose(gradient, [0, 0, 3, 0])
 
 
@@ -92,49 +95,51 @@ def test_the_batch_of_free_bits_and_sigma_is_that_of_all_devices(x64):
 
     keys = jax.random.split(KEY, 8)
     for loss in (free_bits, sigma):
-        args = jnp.ones(()), keys, jnp.asarray(X)
-        value, gradient = jax.value_and_grad(loss)(*args)
+        value, gradient = jax.jit(jax.value_and_grad(loss))(1.0, keys, X)
 
         def shard(keys, x, loss=loss):
             f = jax.value_and_grad(partial(loss, axis_name="devices"))
-            return jax.lax.pmean(f(jnp.ones(()), keys, x), "devices")
+            return jax.lax.pmean(f(1.0, keys, x), "devices")
 
         mapped = jax.pmap(shard, axis_name="devices")
-        values, gradients = mapped(keys.reshape(2, 4), jnp.asarray(X).reshape(2, 4, 6))
+        values, gradients = mapped(keys.reshape(2, 4), X.reshape(2, 4, 6))
         np.testing.assert_allclose(values, value, rtol=1e-12)
         np.testing.assert_allclose(gradients, gradient, rtol=1e-10)
 
 
 def test_the_sigma_vae_is_the_best_gaussian_decoder(x64):
     """Its loss is the least of all sigmas, and has the gradient of that sigma held."""
-    args = encode, decode, KEY, jnp.asarray(X)
-    loss = vae.sigma_vae_loss(*args)
+    loss = on_x(vae.sigma_vae_loss, decode)
 
+    @jax.jit
+    @jax.value_and_grad
     def at(log_var):
         moments = lambda z: (decode(z), log_var)  # noqa: E731
         return vae.elbo_loss(encode, moments, KEY, jnp.asarray(X), **GAUSSIAN)
 
-    mean = jax.vmap(lambda k, x: decode(vae.likelihood.draw(encode, k, x)[2]))(
-        example_keys(KEY, 8), jnp.asarray(X)
-    )
-    best = vae.optimal_log_var(jnp.asarray(X), mean)
+    @jax.jit
+    @jax.vmap
+    def means(key, x):
+        return decode(vae.likelihood.draw(encode, key, x)[2])
+
+    mean = np.asarray(means(example_keys(KEY, 8), X))
+    best = vae.optimal_log_var(X, mean)
     np.testing.assert_allclose(best, np.log(np.mean((X - mean) ** 2)), rtol=1e-12)
-    np.testing.assert_allclose(at(best), loss, rtol=1e-12)
-    np.testing.assert_allclose(jax.grad(at)(best), 0, atol=1e-10)
-    assert at(best + 0.1) > loss and at(best - 0.1) > loss
+    value, slope = at(best)
+    np.testing.assert_allclose(value, loss, rtol=1e-12)
+    np.testing.assert_allclose(slope, 0, atol=1e-10)
+    assert at(best + 0.1)[0] > loss and at(best - 0.1)[0] > loss
 
-    def scaled(scale, value):
-        return value(lambda z: scale * decode(z))
+    def held(scale):
+        moments = lambda z: (scale * decode(z), best)  # noqa: E731
+        return vae.elbo_loss(encode, moments, KEY, jnp.asarray(X), **GAUSSIAN)
 
-    held = jax.grad(scaled)(
-        1.0,
-        lambda f: vae.elbo_loss(
-            encode, lambda z: (f(z), best), KEY, jnp.asarray(X), **GAUSSIAN
-        ),
-    )
-    free = jax.grad(scaled)(
-        1.0, lambda f: vae.sigma_vae_loss(encode, f, KEY, jnp.asarray(X))
-    )
+    def free(scale):
+        return vae.sigma_vae_loss(
+            encode, lambda z: scale * decode(z), KEY, jnp.asarray(X)
+        )
+
+    held, free = (jax.jit(jax.grad(f))(1.0) for f in (held, free))
     np.testing.assert_allclose(free, held, rtol=1e-10)
 
 
@@ -167,13 +172,12 @@ def test_iwae_takes_the_logarithm_of_each_example_before_the_mean(x64):
     log_w = weights_of(X, 5, example_keys(KEY, 8))
     right = -(special.logsumexp(log_w, axis=1) - np.log(5)).mean()
     reversed_order = -(special.logsumexp(log_w.mean(0)) - np.log(5))
-    args = encode, decode_moments, KEY, jnp.asarray(X)
     for loss in (vae.iwae_loss, vae.dreg_loss):
-        value = loss(*args, num=5, **GAUSSIAN)
+        value = on_x(loss, num=5, **GAUSSIAN)
         np.testing.assert_allclose(value, right, rtol=1e-10)
     assert abs(right - reversed_order) > 0.1
-    nll = vae.nll(*args, num=5, chunk=2, **GAUSSIAN)
-    np.testing.assert_allclose(nll.mean(), right, rtol=1e-10)
+    nll = on_x(vae.nll, num=5, chunk=2, **GAUSSIAN)
+    np.testing.assert_allclose(np.mean(nll), right, rtol=1e-10)
 
 
 def parameters():
@@ -202,6 +206,8 @@ def test_iwae_has_the_gradient_of_its_normalised_weights(x64):
     got = jax.tree.map(lambda g: g[0], gradients(vae.iwae_loss, params, keys, x, 3))
     eps = [jax.random.normal(jax.random.fold_in(keys[0], j), (4,)) for j in range(3)]
 
+    @jax.jit
+    @jax.value_and_grad
     def log_w(params, eps):
         mean, log_var = params["mean"] @ x, params["log_var"]
         z = mean + jnp.exp(log_var / 2) * eps
@@ -209,13 +215,9 @@ def test_iwae_has_the_gradient_of_its_normalised_weights(x64):
         joint += gaussian.log_prob(z, jnp.zeros(4), jnp.zeros(()))
         return joint - gaussian.log_prob(z, mean, log_var)
 
-    values, each = zip(
-        *(jax.value_and_grad(log_w)(params, e) for e in eps), strict=True
-    )
+    values, each = zip(*(log_w(params, e) for e in eps), strict=True)
     shares = special.softmax(values)
-    wanted = jax.tree.map(
-        lambda *g: -sum(s * v for s, v in zip(shares, g, strict=True)), *each
-    )
+    wanted = jax.tree.map(lambda *g: -np.tensordot(shares, np.stack(g), axes=1), *each)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
 
@@ -239,9 +241,8 @@ def test_resampling_picks_each_draw_as_often_as_its_weight_says(x64):
     """Systematically: so many picks that nothing is left to chance are the sum itself,
     the value is that of all draws, and the gradient of one pick is right on average."""
     keys, x = jax.random.split(KEY, 2000), jnp.asarray(X[0])
-    args = encode, decode_moments, KEY, jnp.asarray(X)
-    plain = vae.iwae_loss(*args, num=8, **GAUSSIAN)
-    found = vae.resampled_iwae_loss(*args, num=8, kept=1, **GAUSSIAN)
+    plain = on_x(vae.iwae_loss, num=8, **GAUSSIAN)
+    found = on_x(vae.resampled_iwae_loss, num=8, kept=1, **GAUSSIAN)
     np.testing.assert_allclose(found, plain, rtol=1e-12)
     few = partial(vae.resampled_iwae_loss, kept=1)
     many = partial(vae.resampled_iwae_loss, kept=10_000)
@@ -255,14 +256,14 @@ def test_resampling_picks_each_draw_as_often_as_its_weight_says(x64):
         assert np.all(np.abs(gap.mean(0)) < 4.5 * error), name
         assert error.max() > 0
     with pytest.raises(ValueError, match="expected kept >= 1 draws, got 0"):
-        vae.resampled_iwae_loss(*args, num=8, kept=0, **GAUSSIAN)
+        on_x(vae.resampled_iwae_loss, num=8, kept=0, **GAUSSIAN)
 
 
 def test_dreg_at_the_posterior_is_exactly_zero(x64):
     """Every log w is log p(x): nothing moves the encoder; plain IWAE is pure noise."""
     orthogonal = np.linalg.qr(DEC)[0]
     model = LINEAR.LinearGaussian(jnp.asarray(orthogonal), jnp.zeros(6), jnp.zeros(()))
-    best = LINEAR.best_encoder(model)
+    best = jax.jit(LINEAR.best_encoder)(model)
     params = {"mean": best.weight, "log_var": best.log_var, "dec": model.weight}
     keys, x = jax.random.split(KEY, 50), jnp.asarray(X[0])
     double = gradients(vae.dreg_loss, params, keys, x, 4)
@@ -275,11 +276,9 @@ def test_dreg_at_the_posterior_is_exactly_zero(x64):
 def test_one_draw_of_the_importance_bound_is_an_elbo(x64):
     """k = 1: E log w = ELBO, here within 4 standard errors of the closed form."""
     model = LINEAR.LinearGaussian(jnp.asarray(DEC) / 3, jnp.zeros(6), jnp.zeros(()))
-    x = jnp.asarray(X[0])
-    log_w = -vae.nll(
-        encode, decode_moments, KEY, jnp.tile(x, (20_000, 1)), num=1, **GAUSSIAN
-    )
-    exact = LINEAR.expected_bound(model, x, *encode(x)).elbo
+    nll = jax.jit(partial(vae.nll, encode, decode_moments, num=1, **GAUSSIAN))
+    log_w = -np.asarray(nll(KEY, np.tile(X[0], (20_000, 1))))
+    exact = jax.jit(lambda x: LINEAR.expected_bound(model, x, *encode(x)).elbo)(X[0])
     assert abs(log_w.mean() - exact) < 4 * log_w.std() / 20_000**0.5
 
 

@@ -16,7 +16,7 @@ from .networks import Mlp
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
-BITS = {"x": jnp.asarray(RNG.integers(2, size=(8, 6)), jnp.float32)}
+BITS = {"x": np.float32(RNG.integers(2, size=(8, 6)))}
 ENC, DEC = Mlp((6, 5, 4)), Mlp((2, 5, 6))
 
 
@@ -26,7 +26,7 @@ def test_the_objective_is_the_loss_of_its_networks():
     params = objective.init(KEY, BITS)
     assert set(params) == {"enc", "dec"}
     value, metrics = jax.jit(objective.loss)(params, KEY, BITS)
-    bound = vae.net_bound(ENC, DEC)(params, KEY, BITS)
+    bound = jax.jit(vae.net_bound(ENC, DEC))(params, KEY, BITS)
     rate, distortion = bound.rate.mean(), bound.distortion.mean()
     np.testing.assert_allclose(value, distortion + 3 * rate, rtol=1e-5)
     np.testing.assert_allclose(metrics["loss"], value)
@@ -51,7 +51,12 @@ def test_any_loss_may_be_bound(name):
     gradient, metrics = jax.jit(jax.grad(objective.loss, has_aux=True))(
         params, KEY, BITS
     )
-    value = loss(*vae.bind(ENC, DEC, params), KEY, BITS["x"])
+
+    @jax.jit
+    def of_bound_networks(params):
+        return loss(*vae.bind(ENC, DEC, params), KEY, BITS["x"])
+
+    value = of_bound_networks(params)
     np.testing.assert_allclose(metrics["loss"], value, rtol=1e-5)
     assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(gradient))
 
@@ -67,7 +72,7 @@ def test_a_batched_output_is_its_halves_and_may_be_bounded():
     np.testing.assert_allclose(small, 1e-3, rtol=1e-6)
     params = vae.objective(ENC, DEC).init(KEY, BITS)
     params["enc"][-1] = params["enc"][-1][0] * 1e4, params["enc"][-1][1]
-    wild = vae.net_bound(ENC, DEC, posterior=bounded)(params, KEY, BITS)
+    wild = jax.jit(vae.net_bound(ENC, DEC, posterior=bounded))(params, KEY, BITS)
     assert np.isfinite(wild.elbo).all()
 
 
@@ -132,7 +137,7 @@ def test_an_annealed_objective_reads_the_step_of_the_batch():
     params = annealed.init(KEY, BITS)
     loss = jax.jit(annealed.loss)
     for step in (0, 5, 30):
-        batch = BITS | {"step": jnp.full(8, step)}
+        batch = BITS | {"step": np.full(8, step, np.int32)}
         value, metrics = loss(params, KEY, batch)
         wanted = metrics["distortion"] + min(step / 10, 1) * metrics["rate"]
         np.testing.assert_allclose(value, wanted, rtol=1e-5)
@@ -148,10 +153,13 @@ def test_one_objective_replaces_another_at_its_step():
     )
     both = vae.replaced(first, then, at=5)
     params = both.init(KEY, BITS)
-    slope = jax.jit(jax.value_and_grad(both.loss, has_aux=True))
-    for step, wanted in ((0, first), (4, first), (5, then), (9, then)):
-        found = slope(params, KEY, BITS | {"step": jnp.full(8, step)})
-        right = jax.value_and_grad(wanted.loss, has_aux=True)(params, KEY, BITS)
+    slope, of_first, of_then = (
+        jax.jit(jax.value_and_grad(objective.loss, has_aux=True))
+        for objective in (both, first, then)
+    )
+    for step, wanted in ((0, of_first), (4, of_first), (5, of_then), (9, of_then)):
+        found = slope(params, KEY, BITS | {"step": np.full(8, step, np.int32)})
+        right = wanted(params, KEY, BITS)
         for a, b in zip(*map(jax.tree.leaves, (found, right)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match=r'"step" in the batch, got \[\'x\'\]'):
@@ -168,7 +176,7 @@ def test_the_sampler_draws_with_the_decoder():
         jax.random.split(KEY, 7)
     )
     decoded = jax.nn.sigmoid(DEC.apply(params["dec"], z))
-    got = means(params, jax.random.split(KEY, 7), 7)
+    got = jax.jit(means, static_argnums=2)(params, jax.random.split(KEY, 7), 7)
     np.testing.assert_allclose(got, decoded, rtol=1e-5)
 
 
@@ -177,10 +185,11 @@ def test_two_devices_train_as_one():
     objective = vae.objective(ENC, DEC)
     params = objective.init(KEY, BITS)
     keys = jax.random.split(KEY, 8)
-    whole = jax.grad(objective.loss, has_aux=True)(params, keys, BITS)[0]
+    slope = jax.grad(objective.loss, has_aux=True)
+    whole, _ = jax.jit(slope)(params, keys, BITS)
 
     def shard(keys, x):
-        gradient, _ = jax.grad(objective.loss, has_aux=True)(params, keys, {"x": x})
+        gradient, _ = slope(params, keys, {"x": x})
         return jax.lax.pmean(gradient, "devices")
 
     halves = jax.pmap(shard, axis_name="devices")(

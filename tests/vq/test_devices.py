@@ -42,9 +42,8 @@ def test_four_devices_equal_one():
 
 def on_four(function, rng, z):
     """A function of (rng, a quarter of z) on four devices that share an axis."""
-    return jax.vmap(function, in_axes=(None, 0), axis_name="devices")(
-        rng, z.reshape(4, -1, z.shape[-1])
-    )
+    mapped = jax.vmap(function, in_axes=(None, 0), axis_name="devices")
+    return jax.jit(mapped)(rng, z.reshape(4, -1, z.shape[-1]))
 
 
 def test_every_replica_draws_the_same_codes():
@@ -59,7 +58,8 @@ def test_every_replica_draws_the_same_codes():
         ),
     }
     for name, draw in draws.items():
-        whole = draw(jax.random.key(1), z, None)
+        on_one = jax.jit(lambda r, z, d=draw: d(r, z, None))
+        whole = on_one(jax.random.key(1), z)
         parts = on_four(lambda r, z, d=draw: d(r, z, "devices"), jax.random.key(1), z)
         want = np.broadcast_to(whole, parts.shape)
         np.testing.assert_allclose(parts, want, rtol=1e-5, err_msg=name)
