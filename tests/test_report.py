@@ -85,6 +85,14 @@ def evaluated(rate, distortion, divergences, **more):
     }
 
 
+def test_a_run_trained_on_since_says_what_was_evaluated(tmp_path):
+    for name, step in (("old", 20), ("new", 30)):
+        make(tmp_path / name, {"name": "vae"}, evaluated(1.0, 9.0, [], step=step))
+    text = table.text(page.shown.read([str(tmp_path / n) for n in ("old", "new")]))
+    assert "old (evaluated at step 20 of 30) " in text
+    assert re.search(r"^new +1,234,567", text, re.MULTILINE)
+
+
 @pytest.fixture
 def three(tmp_path):
     """A diffusion with pictures, a hierarchy, and codes of text."""

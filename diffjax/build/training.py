@@ -148,7 +148,8 @@ def _schedule(rate: float, warmup: int, decay: str, steps: int) -> optax.Schedul
     rest = steps - warmup
     if rest < 1:
         raise ValueError(
-            f"expected optimizer.warmup < steps, got {warmup} of {steps}; shorten it"
+            f"expected optimizer.warmup < steps, got {warmup} of {steps}; lower it, to "
+            "0 for a trial"
         )
     start = max(warmup, 1)
     table = {

@@ -18,7 +18,8 @@ def load(file: str, overrides: Sequence[str]) -> dict[str, Any]:
         get_config(),    then config.a.b = value for each --config.a.b=value
 
     Args: file: Python, with a function get_config() that returns nested literals.
-        overrides: words "--config.a.b=value" of keys that are there.
+        overrides: words "--config.a.b=value"; a is there, b may be new: that a has such
+        an option is seen when the experiment is built.
     Returns: JSON (no unit).
     """
     config = ml_collections.ConfigDict(_executed(file))
@@ -66,14 +67,16 @@ def _override(config: ml_collections.ConfigDict, word: str) -> None:
         where = ".".join(["config", *parents[:i]])
         if not isinstance(place, ml_collections.ConfigDict):
             raise ValueError(f"expected {where} to have parts, got a value; shorten it")
-        tables.among(f"{where}.*", name, place.keys())
+        if i < len(parents) or not parents:
+            tables.among(f"{where}.*", name, place.keys())
         place = place[name] if i < len(parents) else place
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = text
     try:
-        place[key] = value
+        with place.unlocked():
+            place[key] = value
     except TypeError as error:
         raise ValueError(
             f"expected config.{path} like {place[key]!r}, got {value!r}; keep its type"

@@ -74,6 +74,8 @@ def measure(directory: Path, run: Any, wish: Wish) -> list[Path]:
 
     data = run.experiment.data
     total = min(wish.num or data.test.num, data.test.num)
+    # A batch is filled up with copies, each at the price of an example.
+    wish = wish._replace(batch_size=min(wish.batch_size, total))
     split = wish.split or "test"
     print(f"{data.name}: {total} {split} examples, step {run.step}")
     about = {

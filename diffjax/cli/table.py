@@ -82,7 +82,7 @@ def of_runs(runs: Sequence[Shown]) -> Table:
         Column(bits, "± s.e.", "num"),
         *(Column(metric, features, "num") for metric, features in measured),
     ]
-    rows = [Row(run.name, _cells(run, measured)) for run in runs]
+    rows = [Row(_called(run), _cells(run, measured)) for run in runs]
     if all(run.evaluation for run in runs):
         for row in rows:
             row.cells[2:5] = [MISSING] * len(losses)
@@ -189,6 +189,14 @@ def part(found: Any, name: str) -> tuple[Any, Any]:
     """
     each = found.get(name, {})
     return each.get("mean"), each.get("se")
+
+
+def _called(run: Shown) -> str:
+    """The run's name, and what of it was evaluated if it was trained on since."""
+    evaluated, trained = run.evaluation.get("step"), last(run.rows).get("step")
+    if evaluated is None or trained is None or evaluated >= trained:
+        return run.name
+    return f"{run.name} (evaluated at step {evaluated} of {trained})"
 
 
 def _cells(run: Shown, measured: Iterable[tuple[str, str]]) -> list[str]:

@@ -26,6 +26,10 @@ def run(
     experiment = build.experiment(config)
     memory = build.stages.memory(experiment, first)
     params = None if begin is None else build.runs.begin(begin, experiment)
+    if jax.process_index() == 0:
+        num, test = experiment.data.train.num, experiment.data.test.num
+        told = f"{num} examples to train on, {test} to test on"
+        print(f"{experiment.data.name}: {told}", flush=True)
     batches: Any = build.data.batches(
         experiment.data,
         config["seed"],
