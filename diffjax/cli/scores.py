@@ -25,6 +25,7 @@ VOCABULARY = 100_000
 
 Scores = list[Record]
 See = Callable[[Prepared, np.ndarray], features.Seen]
+"""(data with any transforms, samples [N, ...]) -> features.Seen of them."""
 
 
 class Reference(NamedTuple):

@@ -68,6 +68,11 @@ def rgb(image: Any) -> np.ndarray:
 
 
 def _splits(root: Path, held_out: int) -> list[list[Path]]:
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"expected a folder of PNG or JPEG files, got {root}, which is none; give "
+            "the folder that they are in"
+        )
     names = sorted(
         f
         for f in root.rglob("*")

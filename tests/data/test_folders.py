@@ -43,6 +43,9 @@ def test_folder_with_splits_of_its_own(files):
 
 
 def test_folder_errors(files, tmp_path_factory):
+    for missing in (files / "nowhere", files / "a" / "00.png"):
+        with pytest.raises(FileNotFoundError, match=f"got {missing}, which is none"):
+            folders.folder(str(missing), resize=images.fit(2))
     with pytest.raises(
         FileNotFoundError, match="expected PNG or JPEG files below .*none"
     ):
