@@ -77,7 +77,6 @@ def importance_vlb_loss(
         axis_name: as for `importance_loss`.
     Returns: [] nats per example, and the History after this batch.
     """
-
     options: dict[str, Any] = {"variance": variance, "decoder": decoder}
 
     def term(key: Array, x_0: Array, x_t: Array, t: Array) -> Array:
@@ -117,9 +116,15 @@ def importance_objective(
         def term(key: Array, x_0: Array, x_t: Array, t: Array) -> Array:
             output = example_net(masked(net, key), params)(x_t, t)
             denoise, variance = split(schedule, lambda x_t, t: output)
-            options: dict[str, Any] = {"variance": variance}
-            options["decoder"] = decoder(variance=variance)
-            return bound_term(schedule, x_0, denoise(x_t, t), x_t, t, **options)
+            return bound_term(
+                schedule,
+                x_0,
+                denoise(x_t, t),
+                x_t,
+                t,
+                variance=variance,
+                decoder=decoder(variance=variance),
+            )
 
         value, history = importance_loss(
             jax.vmap(term), schedule, rng, batch["x"], history, axis_name=axis_name
